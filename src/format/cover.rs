@@ -1,0 +1,288 @@
+//! The pack table laid over the manifest: which entries, rows and parts each pack holds (F-52 to F-56).
+
+use super::error::FormatError;
+use super::limits::{PACK_RAW_LEN, PACK_RAW_LEN_END};
+use super::manifest::{FileFacts, Row, part_bound};
+use super::packs::{Pack, VolumeNumber};
+use super::walk::{Entry, Item};
+use super::{EntryPath, Mark};
+use std::collections::VecDeque;
+use std::ops::Range;
+
+/// A pack with everything that the manifest says of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PackContent {
+    /// Its index in the pack table, from 0.
+    pub number: u64,
+    /// Its row of the pack table.
+    pub pack: Pack,
+    /// Its rows, in order.
+    pub rows: Vec<Row>,
+    /// What it holds of which entry, in order: one piece of a file, or whole entries.
+    pub pieces: Vec<Piece>,
+    /// Sum of the row lengths in bytes.
+    pub raw_len: u64,
+}
+
+/// What a pack holds of one entry.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Piece {
+    /// Index of the entry in the manifest.
+    pub entry: u64,
+    /// Its path.
+    pub path: EntryPath,
+    /// The file; nothing for a directory.
+    pub file: Option<FileFacts>,
+    /// The rows of the pack that belong to it.
+    pub rows: Range<usize>,
+    /// Where in the file the piece begins, in bytes.
+    pub offset: u64,
+    /// The part that the piece belongs to.
+    pub part: PartFacts,
+}
+
+/// What the manifest says of one part of a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PartFacts {
+    /// Its number in the file, from 1, as multipart uploads count.
+    pub number: u32,
+    /// Whether the piece begins where the part begins.
+    pub starts: bool,
+    /// Whether the piece ends where the part ends.
+    pub ends: bool,
+    /// Whether the piece ends the file.
+    pub is_last: bool,
+    /// The mark before the part.
+    pub before: Mark,
+    /// The mark behind the part where the piece ends it and it is not the last; there the file's
+    /// SHA-256 proves it.
+    pub after: Option<Mark>,
+}
+
+/// Lays packs over manifest items; feed both, in order, and take what is complete.
+pub struct Cover {
+    items: VecDeque<Item>,
+    next_pack: u64,
+    next_entry: u64,
+    next_ordinal: u64,
+    file: Option<Rest>,
+    last_volume: Option<(VolumeNumber, u64)>,
+    volume_lens_sum: u64,
+    volumes_left: u32,
+    is_repair: bool,
+}
+
+/// A file of several parts whose rows are not all taken yet.
+#[derive(Clone)]
+struct Rest {
+    entry: u64,
+    path: EntryPath,
+    file: FileFacts,
+    done: u64,
+    part_number: u32,
+    part_done: u64,
+    before: Mark,
+}
+
+impl Cover {
+    /// Returns a cover before the first pack. `volume_count` is the pack-table root's.
+    pub fn new(volume_count: u32, is_repair: bool) -> Cover {
+        Cover {
+            items: VecDeque::new(),
+            next_pack: 0,
+            next_entry: 0,
+            next_ordinal: 0,
+            file: None,
+            last_volume: None,
+            volume_lens_sum: 0,
+            volumes_left: volume_count,
+            is_repair,
+        }
+    }
+
+    /// Takes the next items of the walk over the manifest.
+    pub fn feed(&mut self, items: Vec<Item>) {
+        self.items.extend(items);
+    }
+
+    /// Tells whether the items at hand may not be enough for `pack`; then feed the next page.
+    pub fn needs_items(&self, pack: &Pack) -> bool {
+        // One more item than the pack's own shows whether a part end or another entry follows.
+        self.items.len() <= pack.entry_count as usize + pack.row_count as usize + 1
+    }
+
+    /// Returns the content of the next pack.
+    ///
+    /// # Errors
+    /// Refuses every breach of F-52 to F-56.
+    pub fn take(&mut self, pack: Pack) -> Result<PackContent, FormatError> {
+        let follows = pack.first_ordinal == self.next_ordinal
+            && pack.first_entry == self.file.as_ref().map_or(self.next_entry, |file| file.entry);
+        self.rule(follows, "F-52", "it does not begin where the pack before it ends")?;
+        self.check_place(&pack)?;
+        let mut content =
+            PackContent { number: self.next_pack, pack, rows: Vec::new(), pieces: Vec::new(), raw_len: 0 };
+        if self.file.is_none() && self.begins_large_file() {
+            self.open_large_file();
+        }
+        if self.file.is_some() {
+            self.rule(pack.entry_count == 1, "F-52", "a piece of a file has one entry")?;
+            self.take_piece(&mut content)?;
+        } else {
+            self.take_run(&mut content)?;
+        }
+        self.next_ordinal = pack.end_ordinal();
+        self.next_pack += 1;
+        Ok(content)
+    }
+
+    /// Checks that packs and manifest ended together, and the volumes with them.
+    ///
+    /// # Errors
+    /// Refuses a manifest that is not covered to its end (F-52), and other volume counts or lengths
+    /// than root and head say (F-55).
+    pub fn finish(&self, volumes_len: u64) -> Result<(), FormatError> {
+        let ended = self.items.is_empty() && self.file.is_none();
+        self.rule(ended, "F-52", "the packs do not cover the manifest to its end")?;
+        let volumes_end = self.volumes_left == 0 && self.volume_lens_sum == volumes_len;
+        self.rule(volumes_end, "F-55", "the packs do not fill the volumes that root and head state")
+    }
+
+    fn begins_large_file(&self) -> bool {
+        // A file of one part has no part end among its rows, and its rows reach its end first.
+        let Some(Item::Entry(Entry { file: Some(file), .. })) = self.items.front() else { return false };
+        if file.len <= PACK_RAW_LEN {
+            return false;
+        }
+        let bound = part_bound(file.len);
+        let mut len = 0;
+        for item in self.items.iter().skip(1) {
+            let Item::Row(_, row) = item else { break };
+            len += u64::from(row.len);
+            if len >= bound || len >= file.len {
+                break;
+            }
+        }
+        len < file.len
+    }
+
+    fn open_large_file(&mut self) {
+        if let Some(Item::Entry(Entry { index, path, file: Some(file) })) = self.items.pop_front() {
+            let before = Mark::start();
+            self.file = Some(Rest { entry: index, path, file, done: 0, part_number: 1, part_done: 0, before });
+        }
+    }
+
+    fn take_piece(&mut self, content: &mut PackContent) -> Result<(), FormatError> {
+        let Some(mut rest) = self.file.take() else { return Ok(()) };
+        let bound = part_bound(rest.file.len);
+        let (starts, offset) = (rest.part_done == 0, rest.done);
+        let mut part_ends = false;
+        while content.raw_len < PACK_RAW_LEN && !part_ends {
+            let Some(Item::Row(_, row)) = self.items.pop_front() else {
+                return self.rule(false, "F-53", "its rows are not those of a piece");
+            };
+            content.rows.push(row);
+            content.raw_len += u64::from(row.len);
+            rest.done += u64::from(row.len);
+            rest.part_done += u64::from(row.len);
+            part_ends = rest.part_done >= bound || rest.done == rest.file.len;
+        }
+        let exact = content.rows.len() == content.pack.row_count as usize;
+        self.rule(exact, "F-53", "it does not end where a piece of its file ends")?;
+        let is_last = rest.done == rest.file.len;
+        let mut after = None;
+        if part_ends && !is_last {
+            let Some(Item::PartEnd(mark)) = self.items.pop_front() else {
+                return self.rule(false, "F-53", "its part has no mark");
+            };
+            after = Some(mark);
+        }
+        let before = rest.before.clone();
+        let part = PartFacts { number: rest.part_number, starts, ends: part_ends, is_last, before, after };
+        content.pieces.push(Piece {
+            entry: rest.entry,
+            path: rest.path.clone(),
+            file: Some(rest.file),
+            rows: 0..content.rows.len(),
+            offset,
+            part,
+        });
+        self.next_entry = rest.entry + 1;
+        if is_last {
+            return Ok(());
+        }
+        if let Some(mark) = content.pieces.last().and_then(|piece| piece.part.after.clone()) {
+            rest.before = mark;
+            rest.part_number += 1;
+            rest.part_done = 0;
+        }
+        self.file = Some(rest);
+        Ok(())
+    }
+
+    fn take_run(&mut self, content: &mut PackContent) -> Result<(), FormatError> {
+        for _ in 0..content.pack.entry_count {
+            if self.begins_large_file() {
+                return self.rule(false, "F-52", "a run of entries has a file of several parts");
+            }
+            let Some(Item::Entry(Entry { index, path, file })) = self.items.pop_front() else {
+                return self.rule(false, "F-52", "it has more entries than the manifest");
+            };
+            let first_row = content.rows.len();
+            let mut done = 0;
+            while let Some(Item::Row(_, row)) = self.items.front() {
+                content.rows.push(*row);
+                done += u64::from(row.len);
+                self.items.pop_front();
+            }
+            content.raw_len += done;
+            self.next_entry = index + 1;
+            content.pieces.push(Piece {
+                entry: index,
+                path,
+                file,
+                rows: first_row..content.rows.len(),
+                offset: 0,
+                part: PartFacts {
+                    number: 1,
+                    starts: true,
+                    ends: true,
+                    is_last: true,
+                    before: Mark::start(),
+                    after: None,
+                },
+            });
+        }
+        let exact = content.rows.len() == content.pack.row_count as usize;
+        self.rule(exact, "F-52", "its rows are not those of its entries")?;
+        self.rule(content.raw_len < PACK_RAW_LEN_END, "F-54", "it has 36 MiB or more")
+    }
+
+    fn check_place(&mut self, pack: &Pack) -> Result<(), FormatError> {
+        let Some(place) = &pack.place else {
+            return self.rule(self.is_repair, "F-56", "it is not carried, and this is no repair");
+        };
+        let (volume, end) = self.last_volume.unwrap_or((VolumeNumber::FIRST, 0));
+        let is_first = self.last_volume.is_none();
+        let continues = place.volume == volume && place.offset == end;
+        let begins = !is_first && Some(place.volume) == volume.next() && place.offset == 0;
+        self.rule(continues || begins, "F-55", "it does not lie behind the pack before it")?;
+        // A part with several packs is read as one upload part: it may not be split over volumes.
+        let splits = begins && self.file.as_ref().is_some_and(|file| file.part_done > 0);
+        self.rule(!splits, "F-53", "the packs of a part lie in two volumes")?;
+        if is_first || begins {
+            let Some(left) = self.volumes_left.checked_sub(1) else {
+                return self.rule(false, "F-55", "there are more volumes than the root states");
+            };
+            self.volumes_left = left;
+        }
+        self.volume_lens_sum = self.volume_lens_sum.saturating_add(place.len());
+        self.last_volume = Some((place.volume, place.end()));
+        Ok(())
+    }
+
+    fn rule(&self, good: bool, rule: &'static str, why: &'static str) -> Result<(), FormatError> {
+        if good { Ok(()) } else { Err(FormatError::Pack { pack: self.next_pack, rule, why }) }
+    }
+}

@@ -1,0 +1,102 @@
+//! Why bytes of the manifest, the pack table or an index are refused.
+
+use super::path::PathError;
+use super::{Digest, Structure};
+use crate::error::Class;
+
+/// Bytes that the head leads to and that break a rule of the format.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum FormatError {
+    /// A structure ends too soon.
+    #[error("{structure} ends early: {missing} more bytes are due at byte {offset}")]
+    Truncated {
+        /// The structure.
+        structure: &'static str,
+        /// Where in it.
+        offset: u64,
+        /// How many bytes are missing.
+        missing: u64,
+    },
+    /// A structure breaks a rule of its own.
+    #[error("{structure} breaks {rule} at byte {offset}: {why}")]
+    Breach {
+        /// The structure.
+        structure: &'static str,
+        /// Where in it.
+        offset: u64,
+        /// The rule of `spec/format.md`.
+        rule: &'static str,
+        /// What is wrong.
+        why: &'static str,
+    },
+    /// A path in the manifest breaks the grammar.
+    #[error("manifest page has a bad path at byte {offset}")]
+    Path {
+        /// Where in the page.
+        offset: u64,
+        /// Which path and rule.
+        source: PathError,
+    },
+    /// The entries, rows and marks, taken together, break a rule.
+    #[error("entry {entry} of the manifest breaks {rule}: {why}")]
+    Entry {
+        /// Index of the entry, from 0.
+        entry: u64,
+        /// The rule of `spec/format.md`.
+        rule: &'static str,
+        /// What is wrong.
+        why: &'static str,
+    },
+    /// The packs, taken together or with the manifest, break a rule.
+    #[error("pack {pack} breaks {rule}: {why}")]
+    Pack {
+        /// Index of the pack in the pack table, from 0.
+        pack: u64,
+        /// The rule of `spec/format.md`.
+        rule: &'static str,
+        /// What is wrong.
+        why: &'static str,
+    },
+    /// A structure has another digest than what leads to it says.
+    #[error("{structure:?} has digest {found}; {expected} is due")]
+    StructureDigest {
+        /// Which kind of structure.
+        structure: Structure,
+        /// The digest that is due.
+        expected: Digest,
+        /// The digest of the bytes.
+        found: Digest,
+    },
+    /// A critical extra section is not known to this version.
+    #[error("{structure} has critical section {kind}, which this version does not know")]
+    UnknownSection {
+        /// The structure.
+        structure: &'static str,
+        /// Its kind.
+        kind: u16,
+    },
+}
+
+impl FormatError {
+    /// Returns whose problem this is.
+    pub fn class(&self) -> Class {
+        match self {
+            FormatError::UnknownSection { .. } => Class::Refused,
+            _ => Class::Damaged,
+        }
+    }
+}
+
+/// Returns an error unless the structure has the expected digest.
+///
+/// # Errors
+/// [`FormatError::StructureDigest`] with both digests.
+pub fn prove(structure: Structure, bytes: &[u8], expected: &Digest) -> Result<(), FormatError> {
+    let found = Digest::of_structure(structure, bytes);
+    if found == *expected {
+        Ok(())
+    } else {
+        Err(FormatError::StructureDigest { structure, expected: *expected, found })
+    }
+}

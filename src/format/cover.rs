@@ -277,7 +277,7 @@ impl Cover {
             };
             self.volumes_left = left;
         }
-        self.volume_lens_sum = self.volume_lens_sum.saturating_add(place.len());
+        self.volume_lens_sum = self.volume_lens_sum.saturating_add(place.stored_len());
         self.last_volume = Some((place.volume, place.end()));
         Ok(())
     }

@@ -67,7 +67,7 @@ pub struct Place {
 
 impl Place {
     /// Returns the length of the pack in bytes: index, payload, index.
-    pub const fn len(&self) -> u64 {
+    pub const fn stored_len(&self) -> u64 {
         2 * self.index_len as u64 + self.payload_len as u64
     }
 
@@ -83,7 +83,7 @@ impl Place {
 
     /// Returns the byte behind the pack in the volume.
     pub const fn end(&self) -> u64 {
-        self.offset + self.len()
+        self.offset + self.stored_len()
     }
 }
 

@@ -1,0 +1,90 @@
+//! What goes wrong with media.
+
+use crate::error::Class;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// Why a medium, or a file on it, can't be read.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum MediaError {
+    /// It can't be opened.
+    #[error("cannot open {path}", path = .path.display())]
+    Open {
+        /// What was opened.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// A link, device, socket or FIFO stands where a regular file belongs.
+    #[error("{path} is not a regular file", path = .path.display())]
+    NotRegular {
+        /// What was opened.
+        path: PathBuf,
+    },
+    /// The medium failed while it was read.
+    #[error("cannot read {path} at byte {offset}", path = .path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Where in it.
+        offset: u64,
+        /// Why not.
+        source: io::Error,
+    },
+    /// A file ends too soon.
+    #[error("{path} ends at byte {len}, before what it must hold", path = .path.display())]
+    Short {
+        /// The file.
+        path: PathBuf,
+        /// Its length in bytes.
+        len: u64,
+    },
+    /// A file is longer than its limit.
+    #[error("{path} has {len} bytes; the limit is {limit}", path = .path.display())]
+    TooLong {
+        /// The file.
+        path: PathBuf,
+        /// Its length in bytes.
+        len: u64,
+        /// The limit in bytes.
+        limit: u64,
+    },
+    /// There are more signatures than a bundle may have.
+    #[error("{path} holds more than 16 signatures", path = .path.display())]
+    TooManySignatures {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// No bundle is there.
+    #[error("{path} holds no bundle: there is no head.json in it or in a directory of it", path = .path.display())]
+    NoBundle {
+        /// Where it was looked for.
+        path: PathBuf,
+    },
+}
+
+impl MediaError {
+    /// Returns whose problem this is.
+    pub fn class(&self) -> Class {
+        match self {
+            MediaError::NoBundle { .. } => Class::Usage,
+            MediaError::TooManySignatures { .. } => Class::Untrusted,
+            MediaError::Short { .. } | MediaError::TooLong { .. } | MediaError::NotRegular { .. } => Class::Damaged,
+            MediaError::Open { source, .. } if source.kind() == io::ErrorKind::NotFound => Class::Incomplete,
+            MediaError::Read { .. } => Class::Damaged,
+            MediaError::Open { source, .. } => Class::of_io(source),
+        }
+    }
+
+    pub(super) fn open(path: &Path, error: rustix::io::Errno) -> MediaError {
+        match error {
+            rustix::io::Errno::LOOP | rustix::io::Errno::NXIO => MediaError::NotRegular { path: path.to_owned() },
+            error => MediaError::Open { path: path.to_owned(), source: error.into() },
+        }
+    }
+
+    pub(super) fn is_absent(&self) -> bool {
+        matches!(self, MediaError::Open { source, .. } if source.kind() == io::ErrorKind::NotFound)
+    }
+}

@@ -1,0 +1,10 @@
+//! The media type of an object, chosen so that the server does not compress in vain.
+
+/// Whether the bytes of an object would shrink if the server compressed them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Compressibility {
+    /// Text and the like.
+    Compressible,
+    /// Weights, images, archives.
+    Incompressible,
+}

@@ -5,7 +5,8 @@ use super::key::{KeyError, KeyType, PublicKey};
 use super::pattern::matches_list;
 use super::sshsig::Namespace;
 use super::validity::{Validity, parse_time};
-use crate::format::Shown;
+use crate::error::Class;
+use crate::format::{Shown, Time};
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -50,11 +51,12 @@ pub enum SignersError {
     #[error("the allowed signers name nobody")]
     Empty,
     /// T-32 to T-37: a line that breaks a rule.
-    #[error("line {line_number} of the allowed signers: {rule}")]
+    #[error("line {line_number} of the allowed signers is not accepted")]
     Line {
         /// Line, from 1.
         line_number: usize,
         /// The rule that it breaks.
+        #[source]
         rule: SignerRule,
     },
     /// T-38: a key on two lines.
@@ -111,8 +113,15 @@ pub enum SignerRule {
     #[error("the type in front of the key is not the key's")]
     WrongType,
     /// T-39: a key of an accepted type.
-    #[error("the key is not accepted: {0}")]
-    Key(KeyError),
+    #[error("the key is not accepted")]
+    Key(#[source] KeyError),
+}
+
+impl SignersError {
+    /// Returns the class: a policy that can't be read trusts nobody.
+    pub const fn class(&self) -> Class {
+        Class::Untrusted
+    }
 }
 
 impl Principal {
@@ -248,9 +257,9 @@ fn parse_namespaces(value: &str) -> Result<String, SignerRule> {
     if list_good { Ok(value.to_owned()) } else { Err(SignerRule::BadNamespaces { found: value.to_owned() }) }
 }
 
-fn parse_limit(value: &str) -> Result<u64, SignerRule> {
+fn parse_limit(value: &str) -> Result<Time, SignerRule> {
     // Stock ssh takes second 0 for an error, so it is one here too.
-    parse_time(value).filter(|&time| time > 0).ok_or_else(|| SignerRule::BadTime { found: value.to_owned() })
+    parse_time(value).filter(|time| time.unix() > 0).ok_or_else(|| SignerRule::BadTime { found: value.to_owned() })
 }
 
 /// Returns the key of `TYPE BASE64 [comment]`.

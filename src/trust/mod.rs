@@ -4,15 +4,19 @@
 
 pub mod allowed_signers;
 mod base64;
+pub mod head;
 pub mod key;
 mod pattern;
+pub mod policy;
 pub mod revoked;
 pub mod sshsig;
 pub mod validity;
 mod wire;
 
 pub use allowed_signers::{AllowedSigners, Principal};
+pub use head::{Enrol, Installed, ReleaseError, Step, Terms, TrustedHead, UntrustedHead, judge_release};
 pub use key::{Fingerprint, KeyType, PublicKey};
+pub use policy::{Authentic, Authority, Expected, Moment, SignatureFile, TrustError, TrustedBytes, authenticate};
 pub use revoked::Revoked;
 pub use sshsig::{Namespace, Purpose, Sshsig};
 pub use validity::Validity;

@@ -3,6 +3,7 @@
 use super::allowed_signers::{parse_key_blob, split_field, text_line};
 use super::key::{Fingerprint, PublicKey};
 use super::wire::Reader;
+use crate::error::Class;
 use std::collections::BTreeSet;
 
 /// Longest list of revoked keys, in bytes.
@@ -29,6 +30,13 @@ pub enum RevokedError {
         /// Line, from 1.
         line_number: usize,
     },
+}
+
+impl RevokedError {
+    /// Returns the class: without the list nobody can be told from a revoked signer.
+    pub const fn class(&self) -> Class {
+        Class::Untrusted
+    }
 }
 
 impl Revoked {

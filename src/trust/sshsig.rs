@@ -4,6 +4,7 @@
 use super::base64;
 use super::key::{Fingerprint, KeyError, PublicKey, Signature};
 use super::wire::{Reader, WireError, lossy, put_string};
+use crate::error::Class;
 use crate::format::limits::SIGNATURE_LEN_MAX;
 use crate::format::{Name, Shown};
 use std::fmt;
@@ -97,8 +98,15 @@ pub enum SshsigError {
     Signature(#[source] KeyError),
 }
 
+impl SshsigError {
+    /// Returns the class: no other copy of the medium mends what was signed like this.
+    pub const fn class(&self) -> Class {
+        Class::Untrusted
+    }
+}
+
 impl Purpose {
-    const fn prefix(self) -> &'static str {
+    pub(super) const fn prefix(self) -> &'static str {
         match self {
             Purpose::Head => "airlift-head@v1/",
             Purpose::Receipt => "airlift-receipt@v1/",

@@ -215,7 +215,7 @@ fn parse_line(line: &str) -> Result<(PublicKey, Signer), SignerRule> {
         return Err(SignerRule::NoNamespaces);
     }
     let (namespaces, validity) = parse_options(options)?;
-    Ok((parse_key(key)?, Signer { principal, validity, namespaces }))
+    Ok((PublicKey::parse(key)?, Signer { principal, validity, namespaces }))
 }
 
 fn parse_options(options: &str) -> Result<(String, Validity), SignerRule> {
@@ -262,11 +262,16 @@ fn parse_limit(value: &str) -> Result<Time, SignerRule> {
     parse_time(value).filter(|time| time.unix() > 0).ok_or_else(|| SignerRule::BadTime { found: value.to_owned() })
 }
 
-/// Returns the key of `TYPE BASE64 [comment]`.
-pub(super) fn parse_key(text: &str) -> Result<PublicKey, SignerRule> {
-    let (name, blob) = parse_key_blob(text).ok_or(SignerRule::NoKey)?;
-    let key = PublicKey::decode(&blob).map_err(SignerRule::Key)?;
-    if key.key_type().name() == name { Ok(key) } else { Err(SignerRule::WrongType) }
+impl PublicKey {
+    /// Returns the key of `TYPE BASE64 [comment]`, the line of a `.pub` file (T-39).
+    ///
+    /// # Errors
+    /// Names the first broken rule.
+    pub fn parse(line: &str) -> Result<PublicKey, SignerRule> {
+        let (name, blob) = parse_key_blob(line).ok_or(SignerRule::NoKey)?;
+        let key = PublicKey::decode(&blob).map_err(SignerRule::Key)?;
+        if key.key_type().name() == name { Ok(key) } else { Err(SignerRule::WrongType) }
+    }
 }
 
 /// Returns type and wire form of `TYPE BASE64 [comment]`, whatever the type.

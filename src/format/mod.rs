@@ -5,6 +5,7 @@
 
 pub mod cover;
 pub mod digest;
+pub mod element;
 pub mod error;
 pub mod head;
 pub mod index;
@@ -21,6 +22,7 @@ pub mod walk;
 mod wire;
 
 pub use digest::{Digest, Sha256, Structure};
+pub use element::Element;
 pub use error::FormatError;
 pub use head::Head;
 pub use mark::Mark;

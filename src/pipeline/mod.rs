@@ -1,1 +1,3 @@
-//! placeholder
+//! The joined flows: pack, verify, import, export.
+
+pub mod spill;

@@ -7,7 +7,7 @@ use crate::format::head::Head;
 use crate::format::manifest::ManifestRoot;
 use crate::format::packs::{PAGE_ROW_COUNT, Pack, PackRoot, decode_page};
 use crate::format::walk::{Item, ManifestWalk};
-use crate::format::{Digest, FormatError, Structure};
+use crate::format::{FormatError, Structure};
 use crate::media::{MediaError, Medium, MetaFile};
 use crate::store::StoreError;
 use crate::trust::{TrustedHead, UntrustedHead};
@@ -187,8 +187,7 @@ impl Bundle {
         let Some(facts) = self.manifest.pages.get(index) else {
             return Err(BundleError::Missing { name: format!("page {index} of the manifest") });
         };
-        let place =
-            Place { file: MetaFile::Manifest, offset: self.manifest_starts[index], len: facts.len as usize };
+        let place = Place { file: MetaFile::Manifest, offset: self.manifest_starts[index], len: facts.len as usize };
         read_proven(&self.sources, &place, |bytes| {
             prove(Structure::ManifestPage, bytes, &facts.digest)?;
             Ok(bytes.to_vec())
@@ -206,17 +205,6 @@ impl Bundle {
         let offset = self.packs.page_start(self.head.packs.root_length, index);
         let place = Place { file: MetaFile::Packs, offset, len: facts.len as usize };
         read_proven(&self.sources, &place, |bytes| decode_page(facts, bytes))
-    }
-
-    /// Proves the root of the file `file` and every page again, and the extra sections, on each
-    /// source by itself. Returns what is wrong, a message a place.
-    pub fn check_meta_on(&self, source: &dyn MetaSource, file: MetaFile) -> Result<(), BundleError> {
-        let (len, digest, sha256) = match file {
-            MetaFile::Manifest => (self.head.manifest.length, self.head.manifest.blake3, self.head.manifest.sha256),
-            MetaFile::Packs => (self.head.packs.length, self.head.packs.blake3, self.head.packs.sha256),
-            MetaFile::Readme => (self.head.readme.length, self.head.readme.blake3, self.head.readme.sha256),
-        };
-        super::digests::check(source, file, len, &digest, &sha256)
     }
 
     /// Returns the packs in order, each with what the manifest says of it.
@@ -353,9 +341,7 @@ impl Iterator for Items<'_> {
             }
             let page = self.bundle.manifest_page(self.next_page);
             self.next_page += 1;
-            let fed = page.and_then(|page| {
-                self.walk.feed(&page).map_err(|source| damaged(MetaFile::Manifest, source))
-            });
+            let fed = page.and_then(|page| self.walk.feed(&page).map_err(|source| damaged(MetaFile::Manifest, source)));
             match fed {
                 Ok(items) => self.items = items.into_iter(),
                 Err(error) => {
@@ -374,9 +360,4 @@ fn damaged(file: MetaFile, source: FormatError) -> BundleError {
 /// Returns the media as sources of `manifest` and `packs`.
 pub fn sources_of(media: &[Arc<Medium>]) -> Vec<Arc<dyn MetaSource>> {
     media.iter().map(|medium| Arc::clone(medium) as Arc<dyn MetaSource>).collect()
-}
-
-/// Returns the digest that the index of a pack must have, and where to find both of its copies.
-pub fn index_digest(pack: &Pack) -> Option<Digest> {
-    pack.place.map(|place| place.index_digest)
 }

@@ -89,7 +89,7 @@ impl Findings {
 }
 
 /// Orders classes by how much they ask of a person.
-const fn gravity(class: Class) -> u8 {
+pub(in crate::pipeline) const fn gravity(class: Class) -> u8 {
     match class {
         Class::Untrusted => 5,
         Class::Damaged => 4,
@@ -293,7 +293,11 @@ fn proves(piece: &Piece, bytes: &[u8]) -> bool {
     }
 }
 
-fn reference_damage(place: &Place, error: ResolveError, rows: &std::ops::Range<usize>) -> Damage {
+pub(in crate::pipeline) fn reference_damage(
+    place: &Place,
+    error: ResolveError,
+    rows: &std::ops::Range<usize>,
+) -> Damage {
     let rows = rows.clone().map(|row| row as u32).collect();
     match error {
         ResolveError::Damaged(damage) => Damage { rows, ..*damage },
@@ -417,7 +421,7 @@ fn check_volume_lens(bundle: &Bundle, media: &[Arc<Medium>], findings: &mut Find
     }
 }
 
-fn damage_finding(content: &PackContent, place: &str, damage: &Damage) -> Finding {
+pub(in crate::pipeline) fn damage_finding(content: &PackContent, place: &str, damage: &Damage) -> Finding {
     let hit =
         |piece: &&Piece| piece.file.is_some() && damage.rows.iter().any(|&row| piece.rows.contains(&(row as usize)));
     let files: Vec<&Piece> = content.pieces.iter().filter(hit).collect();

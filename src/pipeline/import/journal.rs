@@ -1,6 +1,6 @@
 //! The local file `uploads`: which uploads are open and which parts they have.
 
-use crate::store::{PartNumber, PartTag, UploadId, UploadedPart};
+use crate::store::{PartNumber, PartTag, UploadId};
 use crc_fast::{CrcAlgorithm, Digest as Crc};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -28,24 +28,17 @@ enum Fact {
 
 /// An upload as the journal knows it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct JournalledUpload {
+pub(super) struct JournalledUpload {
     /// Its id; nothing where it was to be opened and no answer was journalled.
     pub upload: Option<UploadId>,
     /// The parts that the server has acknowledged.
     pub parts: BTreeMap<PartNumber, PartTag>,
 }
 
-impl JournalledUpload {
-    /// Returns the parts in ascending order.
-    pub fn uploaded_parts(&self) -> Vec<UploadedPart> {
-        self.parts.iter().map(|(&number, tag)| UploadedPart { number, tag: tag.clone() }).collect()
-    }
-}
-
 /// Appends facts. A line is in the page cache when the call returns, so the end of this process loses
 /// none; after a power cut the last parts may be sent again.
 #[derive(Debug)]
-pub struct Journal {
+pub(super) struct Journal {
     file: File,
 }
 
@@ -54,7 +47,7 @@ impl Journal {
     ///
     /// # Errors
     /// The file can't be opened or read.
-    pub fn open(path: &Path) -> io::Result<(Journal, BTreeMap<u64, JournalledUpload>)> {
+    pub(super) fn open(path: &Path) -> io::Result<(Journal, BTreeMap<u64, JournalledUpload>)> {
         let mut options = OpenOptions::new();
         let file = options.read(true).append(true).create(true).mode(0o600).open(path)?;
         let uploads = read_open_uploads(&file)?;
@@ -69,7 +62,7 @@ impl Journal {
     ///
     /// # Errors
     /// The file can't be read.
-    pub fn peek(path: &Path) -> io::Result<BTreeMap<u64, JournalledUpload>> {
+    pub(super) fn peek(path: &Path) -> io::Result<BTreeMap<u64, JournalledUpload>> {
         match File::open(path) {
             Ok(file) => read_open_uploads(&file),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(BTreeMap::new()),
@@ -81,7 +74,7 @@ impl Journal {
     ///
     /// # Errors
     /// The file can't be written.
-    pub fn intend(&mut self, entry: u64) -> io::Result<()> {
+    pub(super) fn intend(&mut self, entry: u64) -> io::Result<()> {
         self.append(&Fact::Intent { entry })
     }
 
@@ -89,7 +82,7 @@ impl Journal {
     ///
     /// # Errors
     /// The file can't be written.
-    pub fn opened(&mut self, entry: u64, upload: &UploadId) -> io::Result<()> {
+    pub(super) fn opened(&mut self, entry: u64, upload: &UploadId) -> io::Result<()> {
         self.append(&Fact::Open { entry, upload: upload.as_str().to_owned() })
     }
 
@@ -97,7 +90,7 @@ impl Journal {
     ///
     /// # Errors
     /// The file can't be written.
-    pub fn has_part(&mut self, entry: u64, number: PartNumber, tag: &PartTag) -> io::Result<()> {
+    pub(super) fn has_part(&mut self, entry: u64, number: PartNumber, tag: &PartTag) -> io::Result<()> {
         self.append(&Fact::Part { entry, number: number.number(), tag: tag.as_str().to_owned() })
     }
 
@@ -105,7 +98,7 @@ impl Journal {
     ///
     /// # Errors
     /// The file can't be written.
-    pub fn closed(&mut self, entry: u64) -> io::Result<()> {
+    pub(super) fn closed(&mut self, entry: u64) -> io::Result<()> {
         self.append(&Fact::Closed { entry })
     }
 
@@ -113,7 +106,7 @@ impl Journal {
     ///
     /// # Errors
     /// The disk fails.
-    pub fn finish(&mut self) -> io::Result<()> {
+    pub(super) fn finish(&mut self) -> io::Result<()> {
         self.file.sync_data()
     }
 
@@ -194,7 +187,7 @@ mod tests {
         let (_, uploads) = Journal::open(&path).expect("opened");
         assert_eq!(uploads.keys().collect::<Vec<_>>(), [&3, &9]);
         assert_eq!(uploads[&3].upload, Some(UploadId::new("up 3")));
-        assert_eq!(uploads[&3].uploaded_parts()[0].tag, PartTag::new("\"two\""));
+        assert_eq!(uploads[&3].parts[&number(2)], PartTag::new("\"two\""));
         assert_eq!(uploads[&9], JournalledUpload::default());
     }
 

@@ -8,7 +8,7 @@ use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 use std::path::Path;
 
 /// Bytes of a record.
-pub const SLOT_LEN: usize = 96;
+pub(super) const SLOT_LEN: usize = 96;
 const TAG_LEN_MAX: usize = SLOT_LEN - 6;
 /// Records that are read at once when all are walked.
 const WALK_COUNT: usize = 4096;

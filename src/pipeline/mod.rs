@@ -1,4 +1,12 @@
 //! The joined flows: pack, verify, import, export.
 
+pub mod bundle;
+pub mod lookup;
 pub mod progress;
+pub mod resolve;
+pub mod sign;
 pub mod spill;
+pub mod trust_files;
+pub mod unpack;
+pub mod verify;
+pub mod volumes;

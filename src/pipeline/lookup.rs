@@ -1,0 +1,169 @@
+//! Finding rows by ordinal and entries by path, a page at a time.
+
+use super::bundle::{Bundle, BundleError};
+use crate::format::manifest::{FileFacts, PageReader, Record, Row};
+use crate::format::{EntryPath, FormatError};
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// Pages that are kept decoded; each takes about 2 MiB.
+const PAGE_COUNT_KEPT: usize = 8;
+
+/// A row of the manifest and where it lies.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Located {
+    /// The row.
+    pub row: Row,
+    /// Index of its entry.
+    pub entry: u64,
+    /// The path of its entry.
+    pub path: Arc<EntryPath>,
+    /// Where in the file it begins, in bytes.
+    pub offset: u64,
+}
+
+/// An entry of the manifest.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FoundEntry {
+    /// Its index.
+    pub entry: u64,
+    /// Its path.
+    pub path: Arc<EntryPath>,
+    /// The file; nothing for a directory.
+    pub file: Option<FileFacts>,
+}
+
+/// Reads pages of a manifest where they are needed and keeps the last few.
+///
+/// Its answers carry no trust of their own: whoever follows a row compares digests at both ends.
+#[derive(Default)]
+pub struct Lookup {
+    pages: Mutex<VecDeque<(usize, Arc<Page>)>>,
+}
+
+#[derive(Default)]
+struct Page {
+    first_ordinal: u64,
+    /// Whether the first of `entries` stands in for one whose record is on an earlier page.
+    is_continued: bool,
+    entries: Vec<FoundEntry>,
+    /// Row, index into `entries`, offset in the file.
+    rows: Vec<(Row, u32, u64)>,
+}
+
+impl Lookup {
+    /// Returns a lookup without pages.
+    pub fn new() -> Lookup {
+        Lookup::default()
+    }
+
+    /// Returns the row with this ordinal; nothing where the manifest has no such row.
+    ///
+    /// # Errors
+    /// The page can't be read.
+    pub fn row(&self, bundle: &Bundle, ordinal: u64) -> Result<Option<Located>, BundleError> {
+        let pages = &bundle.manifest().pages;
+        // Pages that begin behind the last row share its ordinal: the first of them has no rows.
+        let Some(index) = pages.partition_point(|page| page.first_ordinal <= ordinal).checked_sub(1) else {
+            return Ok(None);
+        };
+        let page = self.page(bundle, index)?;
+        let place = usize::try_from(ordinal - page.first_ordinal).ok().and_then(|place| page.rows.get(place));
+        Ok(place.map(|&(row, entry, offset)| {
+            let entry = &page.entries[entry as usize];
+            Located { row, entry: entry.entry, path: Arc::clone(&entry.path), offset }
+        }))
+    }
+
+    /// Returns the rows with these ordinals, in order; fewer where the manifest ends.
+    ///
+    /// # Errors
+    /// A page can't be read.
+    pub fn rows(&self, bundle: &Bundle, first: u64, count: u32) -> Result<Vec<Row>, BundleError> {
+        let pages = &bundle.manifest().pages;
+        let end = first + u64::from(count);
+        let mut index = pages.partition_point(|page| page.first_ordinal <= first).saturating_sub(1);
+        let mut rows = Vec::new();
+        while rows.len() < count as usize && pages.get(index).is_some_and(|page| page.first_ordinal < end) {
+            let page = self.page(bundle, index)?;
+            let from = (first + rows.len() as u64 - page.first_ordinal) as usize;
+            let left = count as usize - rows.len();
+            rows.extend(page.rows.iter().skip(from).take(left).map(|(row, _, _)| *row));
+            index += 1;
+        }
+        Ok(rows)
+    }
+
+    /// Returns the entry with this path; nothing where the manifest has none.
+    ///
+    /// # Errors
+    /// A page can't be read.
+    pub fn entry(&self, bundle: &Bundle, path: &EntryPath) -> Result<Option<FoundEntry>, BundleError> {
+        let pages = &bundle.manifest().pages;
+        // The record is on the last page that begins with an earlier path, or begins the next page.
+        let next = pages.partition_point(|page| page.first_path < *path);
+        for index in next.saturating_sub(1)..pages.len().min(next + 1) {
+            let page = self.page(bundle, index)?;
+            if let Ok(place) = page.entries.binary_search_by(|entry| entry.path.as_ref().cmp(path))
+                && !(page.is_continued && place == 0)
+            {
+                return Ok(Some(page.entries[place].clone()));
+            }
+        }
+        Ok(None)
+    }
+
+    fn page(&self, bundle: &Bundle, index: usize) -> Result<Arc<Page>, BundleError> {
+        let mut pages = self.pages.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(place) = pages.iter().position(|(number, _)| *number == index) {
+            // The page that was used last is dropped last.
+            if let Some(page) = pages.remove(place) {
+                pages.push_back(page);
+            }
+        } else {
+            drop(pages);
+            let page = Arc::new(Page::decode(bundle, index)?);
+            pages = self.pages.lock().unwrap_or_else(PoisonError::into_inner);
+            if pages.len() >= PAGE_COUNT_KEPT {
+                pages.pop_front();
+            }
+            pages.push_back((index, page));
+        }
+        Ok(pages.back().map(|(_, page)| Arc::clone(page)).unwrap_or_default())
+    }
+}
+
+impl Page {
+    fn decode(bundle: &Bundle, index: usize) -> Result<Page, BundleError> {
+        let facts = &bundle.manifest().pages[index];
+        let bytes = bundle.manifest_page(index)?;
+        let damaged = |source: FormatError| BundleError::Damaged { name: "manifest".to_owned(), offset: 0, source };
+        let reader = PageReader::new(&bytes).map_err(damaged)?;
+        let mut offset = reader.first_offset();
+        let mut page = Page { first_ordinal: facts.first_ordinal, ..Page::default() };
+        let mut next_entry = facts.first_entry;
+        for record in reader {
+            let record = record.map_err(damaged)?;
+            if page.entries.is_empty() && matches!(record, Record::Row(_) | Record::Mark(..)) {
+                let path = Arc::new(facts.first_path.clone());
+                page.entries.push(FoundEntry { entry: next_entry, path, file: None });
+                page.is_continued = true;
+                next_entry += 1;
+            }
+            let (path, file) = match record {
+                Record::File(path, file) => (path, Some(file)),
+                Record::Directory(path) => (path, None),
+                Record::Row(row) => {
+                    page.rows.push((row, page.entries.len() as u32 - 1, offset));
+                    offset += u64::from(row.len);
+                    continue;
+                }
+                Record::Mark(..) => continue,
+            };
+            page.entries.push(FoundEntry { entry: next_entry, path: Arc::new(path), file });
+            next_entry += 1;
+            offset = 0;
+        }
+        Ok(page)
+    }
+}

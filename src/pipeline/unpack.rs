@@ -1,0 +1,399 @@
+//! From the stored bytes of a pack to the bytes of its rows, proven at every step (F-100 to F-109).
+
+use super::volumes::PackSource;
+use crate::codec::{Codec, CodecError, Decoder};
+use crate::error::Class;
+use crate::format::cover::PackContent;
+use crate::format::error::prove;
+use crate::format::index::{Index, RowSource};
+use crate::format::packs::{Place, VolumeNumber};
+use crate::format::{Digest, FormatError, Structure};
+use crate::media::MediaError;
+use crate::store::StoreError;
+use std::ops::Range;
+
+/// Why the bytes of a pack can't be had from where they are.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SourceError {
+    /// A medium fails.
+    #[error(transparent)]
+    Media(#[from] MediaError),
+    /// The store fails.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl SourceError {
+    /// Returns whose problem this is.
+    pub fn class(&self) -> Class {
+        match self {
+            SourceError::Media(error) => error.class(),
+            SourceError::Store(error) => error.class(),
+        }
+    }
+}
+
+/// Bytes of a pack that are not what was signed.
+#[derive(Debug, thiserror::Error)]
+#[error("volume {volume}, bytes {} to {}: {fact}", .range.start, .range.end)]
+pub struct Damage {
+    /// The volume.
+    pub volume: VolumeNumber,
+    /// Which bytes of the volume.
+    pub range: Range<u64>,
+    /// The rows of the pack that can't be had for it.
+    pub rows: Vec<u32>,
+    /// What is wrong.
+    #[source]
+    pub fact: DamageFact,
+}
+
+/// What is wrong with bytes of a pack.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DamageFact {
+    /// Neither copy of the index is the one of the pack table.
+    #[error("the index is damaged")]
+    Index(#[source] FormatError),
+    /// One copy of the index differs, and the other is good.
+    #[error("one copy of the index is damaged; the other is good")]
+    IndexCopy,
+    /// A frame's stored bytes have another digest.
+    #[error("a frame has digest {found}; {expected} is due")]
+    FrameDigest {
+        /// The digest of the index.
+        expected: Digest,
+        /// The digest of the bytes.
+        found: Digest,
+    },
+    /// A frame with the right digest does not decode.
+    #[error("a frame does not decode")]
+    Codec(#[source] CodecError),
+    /// A decoded chunk has another digest than its row.
+    #[error("a chunk has digest {found}; {expected} is due")]
+    ChunkDigest {
+        /// The digest of the row.
+        expected: Digest,
+        /// The digest of the bytes.
+        found: Digest,
+    },
+    /// The bytes can't be read.
+    #[error("the bytes can't be read")]
+    Unreadable(#[source] SourceError),
+    /// A reference leads to where it may not lead, or to another chunk.
+    #[error("a reference breaks {rule}: {why}")]
+    Reference {
+        /// The rule of `spec/format.md`.
+        rule: &'static str,
+        /// What is wrong.
+        why: &'static str,
+    },
+    /// The chunks are proven and yet the file has another SHA-256 than the manifest says.
+    #[error("the bytes of {path} do not give the SHA-256 of the manifest")]
+    FileSha256 {
+        /// The file.
+        path: crate::format::EntryPath,
+    },
+}
+
+impl DamageFact {
+    /// Returns the rule of `spec/format.md` that is broken, where one is.
+    pub fn rule(&self) -> Option<&'static str> {
+        match self {
+            DamageFact::Index(FormatError::Breach { rule, .. } | FormatError::Pack { rule, .. }) => Some(rule),
+            DamageFact::Codec(CodecError::Breach { rule, .. }) | DamageFact::Reference { rule, .. } => Some(rule),
+            DamageFact::Index(_) | DamageFact::IndexCopy => Some("F-100"),
+            DamageFact::FrameDigest { .. } => Some("F-101"),
+            DamageFact::ChunkDigest { .. } => Some("F-109"),
+            DamageFact::FileSha256 { .. } => Some("F-23"),
+            DamageFact::Codec(_) => Some("F-80"),
+            DamageFact::Unreadable(_) => None,
+        }
+    }
+
+    /// Returns whose problem this is.
+    pub fn class(&self) -> Class {
+        match self {
+            DamageFact::Index(error) => error.class(),
+            DamageFact::Unreadable(SourceError::Store(error)) => error.class(),
+            DamageFact::Codec(error) => error.class(),
+            _ => Class::Damaged,
+        }
+    }
+}
+
+/// The index of a pack, proven, and which of its copies were good.
+#[derive(Clone, Debug)]
+pub struct ProvenIndex {
+    /// The index.
+    pub index: Index,
+    /// Whether it was read from the copy behind the payload, since the first one is damaged.
+    pub is_from_copy: bool,
+}
+
+/// Which copies of an index are read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Copies {
+    /// The first that is good: what an importer needs.
+    FirstGood,
+    /// Both, and a difference is damage: what a check needs.
+    Both,
+}
+
+/// Reads and proves the index of a pack.
+///
+/// # Errors
+/// Neither copy is good, or with [`Copies::Both`] one is not.
+pub fn read_index(
+    source: &dyn PackSource,
+    place: &Place,
+    content: &PackContent,
+    copies: Copies,
+) -> Result<ProvenIndex, Damage> {
+    let offsets = [0, place.copy_offset() - place.offset];
+    let mut first_error = None;
+    let mut good: Option<(Vec<u8>, bool)> = None;
+    for (number, offset) in offsets.into_iter().enumerate() {
+        let mut bytes = vec![0; place.index_len as usize];
+        let read = source.read_pack(offset, &mut bytes).map_err(DamageFact::Unreadable);
+        let proven =
+            read.and_then(|()| prove(Structure::PackIndex, &bytes, &place.index_digest).map_err(DamageFact::Index));
+        match proven {
+            Ok(()) if good.is_none() => good = Some((bytes, number == 1)),
+            Ok(()) => {}
+            Err(fact) => first_error = first_error.or(Some((offset, fact))),
+        }
+        if copies == Copies::FirstGood && good.is_some() {
+            break;
+        }
+    }
+    let at = |offset: u64, fact| {
+        let start = place.offset + offset;
+        let rows = (0..content.pack.row_count).collect();
+        Damage { volume: place.volume, range: start..start + u64::from(place.index_len), rows, fact }
+    };
+    match (good, first_error) {
+        (None, Some((offset, fact))) => Err(at(offset, fact)),
+        (Some(_), Some((offset, _))) if copies == Copies::Both => {
+            Err(Damage { rows: Vec::new(), ..at(offset, DamageFact::IndexCopy) })
+        }
+        (Some((bytes, is_from_copy)), _) => {
+            let index = Index::decode(&bytes, &content.rows, place.payload_len);
+            index.map(|index| ProvenIndex { index, is_from_copy }).map_err(|error| at(0, DamageFact::Index(error)))
+        }
+        (None, None) => Err(at(
+            0,
+            DamageFact::Index(FormatError::Pack { pack: content.number, rule: "F-100", why: "it has no index" }),
+        )),
+    }
+}
+
+/// Rows whose bytes are elsewhere, in row order; neighbours are one run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReferenceRun {
+    /// The rows of the pack.
+    pub rows: Range<usize>,
+    /// The ordinal of the first one's target; the others follow.
+    pub ordinal: u64,
+}
+
+/// Decodes packs, one after the other; a worker keeps one.
+pub struct Unpacker {
+    decoder: Decoder,
+    frame: Vec<u8>,
+}
+
+impl Default for Unpacker {
+    fn default() -> Self {
+        Unpacker::new()
+    }
+}
+
+impl Unpacker {
+    /// Returns an unpacker.
+    pub fn new() -> Unpacker {
+        Unpacker { decoder: Decoder::new(), frame: Vec::new() }
+    }
+
+    /// Proves the frames in `payload`, decodes them and puts every new row at its place in `raw`, which
+    /// has the pack's raw length. Returns what is damaged; the rows named there hold anything.
+    pub fn decode_new(
+        &mut self,
+        content: &PackContent,
+        place: &Place,
+        index: &Index,
+        payload: &[u8],
+        raw: &mut [u8],
+    ) -> Vec<Damage> {
+        let starts = row_starts(content);
+        let rows = FrameRows::new(index);
+        let mut damages = Vec::new();
+        let mut offset = 0;
+        for (number, frame) in index.frames.iter().enumerate() {
+            let stored = &payload[offset..offset + frame.stored_len as usize];
+            let range = place.payload_offset() + offset as u64..place.payload_offset() + (offset + stored.len()) as u64;
+            offset += stored.len();
+            let frame_rows = rows.of(number);
+            let lay = FrameLay { content, starts: &starts, rows: frame_rows };
+            if let Err((bad_rows, fact)) = self.decode_frame(frame, stored, &lay, raw) {
+                damages.push(Damage { volume: place.volume, range, rows: bad_rows, fact });
+            }
+        }
+        damages
+    }
+
+    fn decode_frame(
+        &mut self,
+        frame: &crate::format::index::Frame,
+        stored: &[u8],
+        lay: &FrameLay<'_>,
+        raw: &mut [u8],
+    ) -> Result<(), (Vec<u32>, DamageFact)> {
+        let all = |fact| (lay.rows.to_vec(), fact);
+        let found = Digest::of(stored);
+        if found != frame.digest {
+            return Err(all(DamageFact::FrameDigest { expected: frame.digest, found }));
+        }
+        let codec = Codec::from_id(frame.codec).map_err(|error| all(DamageFact::Codec(error)))?;
+        let is_proven_chunk = codec == Codec::Stored && lay.rows.len() == 1;
+        let raw_len = frame.raw_len as usize;
+        if let Some(range) = lay.contiguous() {
+            let target = &mut raw[range];
+            self.decoder.decode(codec, stored, target).map_err(|error| all(DamageFact::Codec(error)))?;
+        } else {
+            self.frame.resize(raw_len, 0);
+            self.decoder.decode(codec, stored, &mut self.frame).map_err(|error| all(DamageFact::Codec(error)))?;
+            let mut from = 0;
+            for range in lay.ranges() {
+                let len = range.len();
+                raw[range].copy_from_slice(&self.frame[from..from + len]);
+                from += len;
+            }
+        }
+        if is_proven_chunk {
+            return Ok(());
+        }
+        lay.prove(raw)
+    }
+}
+
+/// Which rows of a pack lie in a frame, and where they go.
+struct FrameLay<'a> {
+    content: &'a PackContent,
+    starts: &'a [usize],
+    rows: &'a [u32],
+}
+
+impl FrameLay<'_> {
+    fn ranges(&self) -> impl Iterator<Item = Range<usize>> + '_ {
+        self.rows.iter().map(|&row| self.starts[row as usize]..self.starts[row as usize + 1])
+    }
+
+    /// Returns the place of all rows together where they follow each other.
+    fn contiguous(&self) -> Option<Range<usize>> {
+        let (&first, &last) = (self.rows.first()?, self.rows.last()?);
+        let follows = (last - first) as usize + 1 == self.rows.len();
+        follows.then(|| self.starts[first as usize]..self.starts[last as usize + 1])
+    }
+
+    /// Compares every chunk with its row (F-109).
+    fn prove(&self, raw: &[u8]) -> Result<(), (Vec<u32>, DamageFact)> {
+        for (&row, range) in self.rows.iter().zip(self.ranges()) {
+            let expected = self.content.rows[row as usize].digest;
+            let found = Digest::of(&raw[range]);
+            if found != expected {
+                return Err((self.rows.to_vec(), DamageFact::ChunkDigest { expected, found }));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The rows of each frame, in row order.
+struct FrameRows {
+    starts: Vec<usize>,
+    rows: Vec<u32>,
+}
+
+impl FrameRows {
+    fn new(index: &Index) -> FrameRows {
+        let mut starts = vec![0; index.frames.len() + 1];
+        for source in &index.sources {
+            if let RowSource::New { frame } = source {
+                starts[*frame as usize + 1] += 1;
+            }
+        }
+        for frame in 1..starts.len() {
+            starts[frame] += starts[frame - 1];
+        }
+        let mut next = starts.clone();
+        let mut rows = vec![0; starts.last().copied().unwrap_or(0)];
+        for (row, source) in index.sources.iter().enumerate() {
+            if let RowSource::New { frame } = source {
+                rows[next[*frame as usize]] = row as u32;
+                next[*frame as usize] += 1;
+            }
+        }
+        FrameRows { starts, rows }
+    }
+
+    fn of(&self, frame: usize) -> &[u32] {
+        &self.rows[self.starts[frame]..self.starts[frame + 1]]
+    }
+}
+
+/// Returns where each row begins in the raw bytes of the pack, and last where they end.
+pub fn row_starts(content: &PackContent) -> Vec<usize> {
+    let mut starts = Vec::with_capacity(content.rows.len() + 1);
+    starts.push(0);
+    starts.extend(content.rows.iter().scan(0, |end, row| {
+        *end += row.len as usize;
+        Some(*end)
+    }));
+    starts
+}
+
+/// Copies every repeat from the row it repeats; call it when new rows and references are in place.
+pub fn copy_repeats(content: &PackContent, index: &Index, starts: &[usize], raw: &mut [u8]) {
+    for (row, source) in index.sources.iter().enumerate() {
+        if let RowSource::Repeat { row: target } = source {
+            let target = *target as usize;
+            raw.copy_within(starts[target]..starts[target + 1], starts[row]);
+        }
+    }
+    debug_assert_eq!(starts.len(), content.rows.len() + 1);
+}
+
+/// Returns the runs of references to earlier files.
+pub fn reference_runs(index: &Index) -> Vec<ReferenceRun> {
+    let mut runs: Vec<ReferenceRun> = Vec::new();
+    for (row, source) in index.sources.iter().enumerate() {
+        let RowSource::Reference { ordinal } = *source else { continue };
+        match runs.last_mut() {
+            Some(run) if run.rows.end == row && run.ordinal + run.rows.len() as u64 == ordinal => run.rows.end += 1,
+            _ => runs.push(ReferenceRun { rows: row..row + 1, ordinal }),
+        }
+    }
+    runs
+}
+
+/// Tells whether the pack needs a base that this bundle refers to.
+pub fn needs_base(index: &Index) -> bool {
+    index.sources.iter().any(|source| matches!(source, RowSource::Base { .. }))
+}
+
+/// Returns the rows of the pack that can't be had, once those in `damages` can't: the rows
+/// themselves and every repeat of one.
+pub fn spread(index: &Index, damages: &[Damage]) -> Vec<bool> {
+    let mut bad = vec![false; index.sources.len()];
+    for &row in damages.iter().flat_map(|damage| &damage.rows) {
+        bad[row as usize] = true;
+    }
+    for (row, source) in index.sources.iter().enumerate() {
+        if let RowSource::Repeat { row: target } = source {
+            bad[row] |= bad[*target as usize];
+        }
+    }
+    bad
+}

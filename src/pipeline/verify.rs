@@ -1,0 +1,509 @@
+//! Checking a bundle, at three depths, and naming everything that is wrong.
+
+use super::bundle::{Bundle, BundleError, MetaSource as _};
+use super::lookup::Lookup;
+use super::progress::Progress;
+use super::resolve::{NoSpares, ResolveError, Resolver};
+use super::unpack::{
+    Copies, Damage, DamageFact, Unpacker, copy_repeats, needs_base, read_index, reference_runs, row_starts, spread,
+};
+use super::volumes::{PackInVolume, PackSource as _, Volumes};
+use crate::error::Class;
+use crate::format::cover::{PackContent, Piece};
+use crate::format::index::Index;
+use crate::format::packs::{Place, VolumeNumber};
+use crate::format::walk::Item;
+use crate::format::{Digest, EntryPath, Mark, Sha256};
+use crate::media::{MediaError, Medium, MediumFile, MetaFile};
+use sha2::Digest as _;
+use std::collections::BTreeSet;
+use std::num::NonZeroUsize;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// How deep a check goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Depth {
+    /// Signatures, head, manifest, pack table, README and attachments.
+    Head,
+    /// The same, and every stored byte of every volume by its digest.
+    Stored,
+    /// The same, and every chunk and every file after decoding.
+    Contents,
+}
+
+/// Most findings that are kept with their details; the rest is counted.
+const FINDING_COUNT_KEPT: usize = 1000;
+/// Most file names that a finding lists.
+const FILE_COUNT_LISTED: usize = 20;
+
+/// Something wrong with a bundle.
+#[derive(Debug)]
+pub struct Finding {
+    /// Whose problem it is.
+    pub class: Class,
+    /// The file of the bundle, as a path on the medium where one is known.
+    pub place: String,
+    /// The volume and its bytes, where the finding lies in one.
+    pub extent: Option<(VolumeNumber, std::ops::Range<u64>)>,
+    /// The rule that is broken.
+    pub rule: Option<&'static str>,
+    /// What is wrong, as one line.
+    pub what: String,
+    /// Files that can't be had for it: at most 20 names, and how many there are.
+    pub files: (Vec<EntryPath>, u64),
+}
+
+/// What a check found.
+#[derive(Debug, Default)]
+pub struct Findings {
+    /// The findings in the order of the bundle.
+    pub findings: Vec<Finding>,
+    /// Findings beyond those kept.
+    pub more_count: u64,
+    /// Volumes that are not at hand.
+    pub missing_volumes: BTreeSet<VolumeNumber>,
+    /// Bytes of files that were checked.
+    pub checked_len: u64,
+    /// Stored bytes that were checked.
+    pub stored_len: u64,
+    /// Whether the check was stopped before its end.
+    pub is_cancelled: bool,
+}
+
+impl Findings {
+    /// Returns the class of the whole: the gravest finding, or nothing for a good bundle.
+    pub fn class(&self) -> Option<Class> {
+        let grave = self.findings.iter().map(|finding| finding.class).max_by_key(|class| gravity(*class));
+        let missing = (!self.missing_volumes.is_empty()).then_some(Class::Incomplete);
+        let cancelled = self.is_cancelled.then_some(Class::Interrupted);
+        [grave, missing, cancelled].into_iter().flatten().max_by_key(|class| gravity(*class))
+    }
+
+    fn add(&mut self, finding: Finding) {
+        if self.findings.len() < FINDING_COUNT_KEPT {
+            self.findings.push(finding);
+        } else {
+            self.more_count += 1;
+        }
+    }
+}
+
+/// Orders classes by how much they ask of a person.
+const fn gravity(class: Class) -> u8 {
+    match class {
+        Class::Untrusted => 5,
+        Class::Damaged => 4,
+        Class::Refused | Class::BaseMissing => 3,
+        Class::Incomplete => 1,
+        Class::Interrupted => 0,
+        _ => 2,
+    }
+}
+
+/// Checks a bundle on these media to this depth with this many workers.
+pub fn verify(
+    bundle: &Bundle,
+    media: &[Arc<Medium>],
+    depth: Depth,
+    threads: NonZeroUsize,
+    progress: &dyn Progress,
+) -> Findings {
+    let mut findings = Findings::default();
+    for medium in media {
+        check_meta_files(bundle, medium, &mut findings);
+        check_attachments(bundle, medium, &mut findings);
+    }
+    if let Err(error) = check_tree_id(bundle) {
+        findings.add(bundle_finding(&error));
+    }
+    if depth == Depth::Head {
+        if let Some(error) = bundle.contents().find_map(Result::err) {
+            findings.add(bundle_finding(&error));
+        }
+        return findings;
+    }
+    let volumes = Volumes::new(media.to_vec());
+    check_volume_lens(bundle, media, &mut findings);
+    let lookup = Lookup::new();
+    let resolver = Resolver::new(bundle, &volumes, &lookup, &NoSpares);
+    let check = Check { volumes: &volumes, resolver: &resolver, depth, progress, findings: Mutex::new(findings) };
+    let (total_len, count) = (bundle.head().totals.bytes, bundle.head().totals.files);
+    progress.begin("verify", total_len, count);
+    check.run(bundle, threads);
+    check.findings.into_inner().unwrap_or_else(PoisonError::into_inner)
+}
+
+struct Check<'a> {
+    volumes: &'a Volumes,
+    resolver: &'a Resolver<'a>,
+    depth: Depth,
+    progress: &'a dyn Progress,
+    findings: Mutex<Findings>,
+}
+
+impl Check<'_> {
+    fn run(&self, bundle: &Bundle, threads: NonZeroUsize) {
+        let (send, receive) = crossbeam_channel::bounded::<PackContent>(threads.get());
+        std::thread::scope(|scope| {
+            for _ in 0..threads.get() {
+                let receive = receive.clone();
+                scope.spawn(move || {
+                    let mut worker = CheckWorker { unpacker: Unpacker::new(), payload: Vec::new(), raw: Vec::new() };
+                    for content in receive {
+                        self.check_pack(&content, &mut worker);
+                    }
+                });
+            }
+            drop(receive);
+            for content in bundle.contents() {
+                if self.progress.is_cancelled() {
+                    self.findings().is_cancelled = true;
+                    break;
+                }
+                match content {
+                    Ok(content) => {
+                        if send.send(content).is_err() {
+                            break;
+                        }
+                    }
+                    Err(error) => {
+                        self.findings().add(bundle_finding(&error));
+                        break;
+                    }
+                }
+            }
+            drop(send);
+        });
+    }
+
+    fn findings(&self) -> std::sync::MutexGuard<'_, Findings> {
+        self.findings.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn check_pack(&self, content: &PackContent, worker: &mut CheckWorker) {
+        let Some(place) = content.pack.place else { return };
+        match self.volumes.copies(place.volume) {
+            Ok(copies) if copies.is_empty() => {
+                self.findings().missing_volumes.insert(place.volume);
+            }
+            Ok(copies) => {
+                for file in copies {
+                    self.check_copy(content, &place, file, worker);
+                }
+            }
+            Err(error) => self.findings().add(media_finding(&error)),
+        }
+        let files = content.pieces.iter().filter(|piece| piece.file.is_some() && piece.part.is_last).count();
+        self.progress.advance(content.raw_len, files as u64);
+    }
+
+    fn check_copy(&self, content: &PackContent, place: &Place, file: Arc<MediumFile>, worker: &mut CheckWorker) {
+        let source = PackInVolume::new(file, *place);
+        self.progress.now_at(&source.describe());
+        let mut damages = Vec::new();
+        let proven = read_index(&source, place, content, Copies::Both).or_else(|damage| {
+            let is_total = !damage.rows.is_empty() || content.pack.row_count == 0;
+            damages.push(damage);
+            // With one good copy the payload can still be checked.
+            if is_total { Err(()) } else { read_index(&source, place, content, Copies::FirstGood).map_err(|_| ()) }
+        });
+        if let Ok(proven) = proven {
+            worker.payload.resize(place.payload_len as usize, 0);
+            match source.read_pack(u64::from(place.index_len), &mut worker.payload) {
+                Ok(()) => self.check_payload(content, place, &proven.index, worker, &mut damages),
+                Err(error) => damages.push(Damage {
+                    volume: place.volume,
+                    range: place.payload_offset()..place.copy_offset(),
+                    rows: (0..content.pack.row_count).collect(),
+                    fact: DamageFact::Unreadable(error),
+                }),
+            }
+        }
+        let mut findings = self.findings();
+        findings.stored_len += place.stored_len();
+        findings.checked_len += content.raw_len;
+        for damage in &damages {
+            findings.add(damage_finding(content, &source.describe(), damage));
+        }
+    }
+
+    fn check_payload(
+        &self,
+        content: &PackContent,
+        place: &Place,
+        index: &Index,
+        worker: &mut CheckWorker,
+        damages: &mut Vec<Damage>,
+    ) {
+        if needs_base(index) {
+            let (range, rows) = (place.offset..place.payload_offset(), Vec::new());
+            let fact = DamageFact::Reference { rule: "F-102", why: "it refers to a base that the head does not list" };
+            damages.push(Damage { volume: place.volume, range, rows, fact });
+            return;
+        }
+        if self.depth == Depth::Stored {
+            check_frames(place, index, &worker.payload, damages);
+            return;
+        }
+        let CheckWorker { unpacker, payload, raw } = worker;
+        raw.resize(content.raw_len as usize, 0);
+        damages.extend(unpacker.decode_new(content, place, index, payload, raw));
+        let starts = row_starts(content);
+        let mut absent = Vec::new();
+        for run in reference_runs(index) {
+            let range = starts[run.rows.start]..starts[run.rows.end];
+            let checked = self.resolver.check_run(content, &run).map(|_| ());
+            let filled = checked.and_then(|()| self.resolver.fill_from_packs(content, &run, &mut raw[range]));
+            match filled {
+                Ok(()) => {}
+                Err(ResolveError::Absent { volume }) => {
+                    self.findings().missing_volumes.insert(volume);
+                    absent.extend(run.rows.clone().map(|row| row as u32));
+                }
+                Err(error) => damages.push(reference_damage(place, error, &run.rows)),
+            }
+        }
+        copy_repeats(content, index, &starts, raw);
+        let mut bad = spread(index, damages);
+        for row in absent {
+            bad[row as usize] = true;
+        }
+        for piece in &content.pieces {
+            if bad[piece.rows.clone()].contains(&true) {
+                continue;
+            }
+            let bytes = &raw[starts[piece.rows.start]..starts[piece.rows.end]];
+            if !proves(piece, bytes) {
+                let rows = piece.rows.clone().map(|row| row as u32).collect();
+                let fact = DamageFact::FileSha256 { path: piece.path.clone() };
+                damages.push(Damage { volume: place.volume, range: place.offset..place.end(), rows, fact });
+            }
+        }
+    }
+}
+
+struct CheckWorker {
+    unpacker: Unpacker,
+    payload: Vec<u8>,
+    raw: Vec<u8>,
+}
+
+/// Tells whether the bytes of a piece give the mark or SHA-256 behind it (F-23). A piece in the middle
+/// of a part proves nothing by itself: its chunks do.
+fn proves(piece: &Piece, bytes: &[u8]) -> bool {
+    let Some(file) = &piece.file else { return true };
+    if !piece.part.starts || !piece.part.ends {
+        return true;
+    }
+    let mut mark: Mark = piece.part.before.clone();
+    mark.update(bytes);
+    match &piece.part.after {
+        Some(after) => mark == *after,
+        None => mark.digest() == file.sha256,
+    }
+}
+
+fn check_frames(place: &Place, index: &Index, payload: &[u8], damages: &mut Vec<Damage>) {
+    let mut offset = 0;
+    for (number, frame) in index.frames.iter().enumerate() {
+        let stored = &payload[offset..offset + frame.stored_len as usize];
+        let start = place.payload_offset() + offset as u64;
+        offset += stored.len();
+        let found = Digest::of(stored);
+        if found != frame.digest {
+            let is_in = |source: &crate::format::index::RowSource| {
+                *source == crate::format::index::RowSource::New { frame: number as u32 }
+            };
+            let rows = (0u32..).zip(&index.sources).filter(|(_, source)| is_in(source)).map(|(row, _)| row).collect();
+            let fact = DamageFact::FrameDigest { expected: frame.digest, found };
+            damages.push(Damage { volume: place.volume, range: start..start + stored.len() as u64, rows, fact });
+        }
+    }
+}
+
+fn reference_damage(place: &Place, error: ResolveError, rows: &std::ops::Range<usize>) -> Damage {
+    let rows = rows.clone().map(|row| row as u32).collect();
+    match error {
+        ResolveError::Damaged(damage) => Damage { rows, ..*damage },
+        ResolveError::Breach { rule, why } => {
+            let fact = DamageFact::Reference { rule, why };
+            Damage { volume: place.volume, range: place.offset..place.payload_offset(), rows, fact }
+        }
+        ResolveError::Absent { .. } | ResolveError::Bundle(_) => {
+            let fact = DamageFact::Reference { rule: "F-106", why: "manifest or pack table can't be read" };
+            Damage { volume: place.volume, range: place.offset..place.payload_offset(), rows, fact }
+        }
+    }
+}
+
+/// Reads `manifest`, `packs` and `README.txt` of one medium whole and compares lengths and digests (F-06).
+fn check_meta_files(bundle: &Bundle, medium: &Medium, findings: &mut Findings) {
+    let head = bundle.head();
+    let due = [
+        (MetaFile::Manifest, head.manifest.length, head.manifest.blake3, head.manifest.sha256),
+        (MetaFile::Packs, head.packs.length, head.packs.blake3, head.packs.sha256),
+        (MetaFile::Readme, head.readme.length, head.readme.blake3, head.readme.sha256),
+    ];
+    for (file, len, blake3, sha256) in due {
+        let place = medium.describe(file);
+        match medium.meta_file(file) {
+            Ok(None) => {}
+            Ok(Some(open)) => match digests_of(&open, len) {
+                Ok(found) if found == Some((blake3, sha256)) => {}
+                Ok(_) => findings.add(plain_finding(place, "F-06", "it is not the file that the head states")),
+                Err(error) => findings.add(media_finding(&error)),
+            },
+            Err(error) => findings.add(media_finding(&error)),
+        }
+    }
+}
+
+fn check_attachments(bundle: &Bundle, medium: &Medium, findings: &mut Findings) {
+    for (index, attachment) in bundle.head().attachments.iter().enumerate() {
+        match medium.attachment(index + 1) {
+            Ok(None) => {}
+            Ok(Some(open)) => match digests_of(&open, attachment.length) {
+                Ok(Some((_, sha256))) if sha256 == attachment.sha256 => {}
+                Ok(_) => {
+                    let place = open.path().display().to_string();
+                    findings.add(plain_finding(place, "F-06", "it is not the attachment that the head states"));
+                }
+                Err(error) => findings.add(media_finding(&error)),
+            },
+            Err(error) => findings.add(media_finding(&error)),
+        }
+    }
+}
+
+/// Returns BLAKE3 and SHA-256 of a file; nothing where it has another length.
+fn digests_of(file: &MediumFile, len: u64) -> Result<Option<(Digest, Sha256)>, MediaError> {
+    if file.len() != len {
+        return Ok(None);
+    }
+    let (mut blake3, mut sha256) = (blake3::Hasher::new(), sha2::Sha256::new());
+    let mut buffer = vec![0; 1 << 20];
+    let mut offset = 0;
+    while offset < len {
+        let step = buffer.len().min((len - offset) as usize);
+        file.read_at(&mut buffer[..step], offset)?;
+        blake3.update(&buffer[..step]);
+        sha256.update(&buffer[..step]);
+        offset += step as u64;
+    }
+    let blake3 = Digest::from_bytes(*blake3.finalize().as_bytes());
+    Ok(Some((blake3, Sha256::from_bytes(sha256.finalize().into()))))
+}
+
+/// Compares the tree id of the head with the entries of the manifest (F-24).
+fn check_tree_id(bundle: &Bundle) -> Result<(), BundleError> {
+    let mut listing = sha2::Sha256::new();
+    for item in bundle.items() {
+        if let Item::Entry(entry) = item?
+            && let Some(file) = &entry.file
+        {
+            listing.update(format!("{}  {}\n", file.sha256, entry.path));
+        }
+    }
+    if bundle.head().tree_id == Sha256::from_bytes(listing.finalize().into()) {
+        return Ok(());
+    }
+    Err(BundleError::OtherLen { name: "tree_id" })
+}
+
+/// Checks that every volume at hand has the length that its packs add up to (F-55).
+fn check_volume_lens(bundle: &Bundle, media: &[Arc<Medium>], findings: &mut Findings) {
+    let mut ends: Option<(VolumeNumber, u64)> = None;
+    let mut compare = |number: VolumeNumber, end: u64| {
+        for medium in media {
+            match medium.volume(number) {
+                Ok(Some(file)) if file.len() != end => {
+                    let why = if file.len() < end { "it ends too soon" } else { "bytes follow its last pack" };
+                    findings.add(Finding {
+                        extent: Some((number, file.len().min(end)..file.len().max(end))),
+                        ..plain_finding(file.path().display().to_string(), "F-55", why)
+                    });
+                }
+                Ok(_) => {}
+                Err(error) => findings.add(media_finding(&error)),
+            }
+        }
+    };
+    for page in 0..bundle.packs().pages.len() {
+        // A page that can't be read is found again, and named, where the packs are checked.
+        let Ok(packs) = bundle.pack_page(page) else { return };
+        for place in packs.iter().filter_map(|pack| pack.place) {
+            if let Some((number, end)) = ends
+                && number != place.volume
+            {
+                compare(number, end);
+            }
+            ends = Some((place.volume, place.end()));
+        }
+    }
+    if let Some((number, end)) = ends {
+        compare(number, end);
+    }
+}
+
+fn damage_finding(content: &PackContent, place: &str, damage: &Damage) -> Finding {
+    let hit =
+        |piece: &&Piece| piece.file.is_some() && damage.rows.iter().any(|&row| piece.rows.contains(&(row as usize)));
+    let files: Vec<&Piece> = content.pieces.iter().filter(hit).collect();
+    let names = files.iter().take(FILE_COUNT_LISTED).map(|piece| piece.path.clone()).collect();
+    Finding {
+        class: damage.fact.class(),
+        place: place.to_owned(),
+        extent: Some((damage.volume, damage.range.clone())),
+        rule: damage.fact.rule(),
+        what: chain(&damage.fact),
+        files: (names, files.len() as u64),
+    }
+}
+
+fn bundle_finding(error: &BundleError) -> Finding {
+    let place = match error {
+        BundleError::Damaged { name, .. } | BundleError::Missing { name } => name.clone(),
+        _ => "the bundle".to_owned(),
+    };
+    let rule = match error {
+        BundleError::Damaged {
+            source:
+                crate::format::FormatError::Breach { rule, .. }
+                | crate::format::FormatError::Entry { rule, .. }
+                | crate::format::FormatError::Pack { rule, .. },
+            ..
+        } => Some(*rule),
+        BundleError::OtherLen { name: "tree_id" } => Some("F-24"),
+        _ => None,
+    };
+    Finding { class: error.class(), place, extent: None, rule, what: chain(error), files: (Vec::new(), 0) }
+}
+
+fn media_finding(error: &MediaError) -> Finding {
+    let class = error.class();
+    Finding {
+        class,
+        place: "a medium".to_owned(),
+        extent: None,
+        rule: None,
+        what: chain(error),
+        files: (Vec::new(), 0),
+    }
+}
+
+fn plain_finding(place: String, rule: &'static str, what: &str) -> Finding {
+    let (class, what) = (Class::Damaged, what.to_owned());
+    Finding { class, place, extent: None, rule: Some(rule), what, files: (Vec::new(), 0) }
+}
+
+/// Returns an error and its causes as one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut line = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        line.push_str(": ");
+        line.push_str(&error.to_string());
+        cause = error.source();
+    }
+    line
+}

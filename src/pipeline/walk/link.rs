@@ -114,3 +114,46 @@ fn dangling(errno: Errno) -> ResolveError {
         other => ResolveError::Io(other),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::symlink;
+
+    fn path(root: &std::path::Path, path: &str, links: Links) -> Result<String, Option<Reason>> {
+        use std::os::fd::AsFd as _;
+        let root = std::fs::File::open(root).expect("directory");
+        match resolve(root.as_fd(), path.as_bytes(), links) {
+            Ok(resolved) => Ok(String::from_utf8(resolved.path).expect("text")),
+            Err(ResolveError::Refused(reason)) => Err(Some(reason)),
+            Err(ResolveError::Io(_)) => Err(None),
+        }
+    }
+
+    #[test]
+    fn a_plain_path_needs_no_link_and_a_link_only_where_links_are_followed() {
+        let dir = tempfile::tempdir().expect("directory");
+        let root = dir.path();
+        std::fs::create_dir_all(root.join("a/b")).expect("directories");
+        std::fs::write(root.join("a/b/c"), b"").expect("file");
+        symlink("b", root.join("a/link")).expect("link");
+        symlink("b/..", root.join("a/up")).expect("link");
+        for links in [Links::Refuse, Links::FollowInside] {
+            assert_eq!(path(root, "a/b/c", links), Ok("a/b/c".to_owned()));
+            assert_eq!(path(root, "a/nothing", links), Err(Some(Reason::LinkDangling)));
+        }
+        assert_eq!(path(root, "a/link/c", Links::Refuse), Err(Some(Reason::Link)));
+        assert_eq!(path(root, "a/link/c", Links::FollowInside), Ok("a/b/c".to_owned()));
+        assert_eq!(path(root, "a/up", Links::FollowInside), Ok("a".to_owned()));
+        assert_eq!(path(root, "a/up/up/link", Links::FollowInside), Ok("a/b".to_owned()));
+    }
+
+    #[test]
+    fn forty_links_are_followed_and_one_more_is_a_loop() {
+        let dir = tempfile::tempdir().expect("directory");
+        std::fs::write(dir.path().join("0"), b"").expect("file");
+        (1..=41).for_each(|i| symlink((i - 1).to_string(), dir.path().join(i.to_string())).expect("link"));
+        assert_eq!(path(dir.path(), "40", Links::FollowInside), Ok("0".to_owned()));
+        assert_eq!(path(dir.path(), "41", Links::FollowInside), Err(Some(Reason::LinkLoop)));
+    }
+}

@@ -111,3 +111,33 @@ fn new_names<'a>(last: &[u8], path: &'a [u8]) -> impl Iterator<Item = (&'a [u8],
         Some((&path[..slash], name))
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lower_case_is_the_fold_of_ascii() {
+        (0..=0x7f_u8)
+            .map(char::from)
+            .for_each(|c| assert_eq!(fold(&c.to_string()), c.to_ascii_lowercase().to_string()));
+    }
+
+    #[test]
+    fn only_names_in_the_same_directory_are_twins() {
+        let (one, other) = (key_of_dir(b"m/a"), key_of_dir(b"m/b"));
+        assert_eq!(key_of_name(&one, "X"), key_of_name(&one, "x"));
+        assert_ne!(key_of_name(&one, "x"), key_of_name(&other, "x"));
+    }
+
+    #[test]
+    fn new_names_are_those_that_the_path_before_had_not() {
+        let names = |last: &str, path: &'static str| new_names(last.as_bytes(), path.as_bytes()).collect::<Vec<_>>();
+        let pair = |dir: &'static str, name| (dir.as_bytes(), name);
+        assert_eq!(names("", "m/a/b"), [pair("m", "a"), pair("m/a", "b")]);
+        assert_eq!(names("m/a/b", "m/a/c"), [pair("m/a", "c")]);
+        assert_eq!(names("m/a/b", "m/ab/c"), [pair("m", "ab"), pair("m/ab", "c")]);
+        assert_eq!(names("m/a", "m/a.b"), [pair("m", "a.b")]);
+        assert_eq!(names("m/a", "m"), []);
+    }
+}

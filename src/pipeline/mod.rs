@@ -10,3 +10,4 @@ pub mod trust_files;
 pub mod unpack;
 pub mod verify;
 pub mod volumes;
+pub mod walk;

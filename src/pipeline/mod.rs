@@ -2,6 +2,7 @@
 
 pub mod bundle;
 pub mod lookup;
+pub mod pack;
 pub mod progress;
 pub mod resolve;
 pub mod sign;

@@ -7,7 +7,7 @@ use crate::format::head::Head;
 use crate::format::manifest::ManifestRoot;
 use crate::format::packs::{PAGE_ROW_COUNT, Pack, PackRoot, decode_page};
 use crate::format::walk::{Item, ManifestWalk};
-use crate::format::{FormatError, Structure};
+use crate::format::{Digest, FormatError, Structure};
 use crate::media::{MediaError, Medium, MetaFile};
 use crate::store::StoreError;
 use crate::trust::{TrustedHead, UntrustedHead};
@@ -133,6 +133,11 @@ impl Bundle {
         Bundle::open(head.head().clone(), sources)
     }
 
+    /// Reads the roots of a release that landed before; the caller has proven the head.
+    pub(super) fn open_installed(head: Head, sources: Vec<Arc<dyn MetaSource>>) -> Result<Bundle, BundleError> {
+        Bundle::open(head, sources)
+    }
+
     fn open(head: Head, sources: Vec<Arc<dyn MetaSource>>) -> Result<Bundle, BundleError> {
         let manifest_place = Place { file: MetaFile::Manifest, offset: 0, len: head.manifest.root_length as usize };
         let expected = head.content_id;
@@ -205,6 +210,41 @@ impl Bundle {
         let offset = self.packs.page_start(self.head.packs.root_length, index);
         let place = Place { file: MetaFile::Packs, offset, len: facts.len as usize };
         read_proven(&self.sources, &place, |bytes| decode_page(facts, bytes))
+    }
+
+    /// Returns the bytes of `manifest` or `packs` in order, piece by piece, each proven.
+    pub fn meta_pieces(&self, file: MetaFile) -> impl Iterator<Item = Result<Vec<u8>, BundleError>> + '_ {
+        let is_manifest = file == MetaFile::Manifest;
+        let root = if is_manifest { self.manifest.encode() } else { self.packs.encode() };
+        let page_count = if is_manifest { self.manifest.pages.len() } else { self.packs.pages.len() };
+        let pages = (0..page_count)
+            .map(move |index| if is_manifest { self.manifest_page(index) } else { self.pack_page_bytes(index) });
+        let section_count = if is_manifest { 0 } else { self.packs.sections.len() };
+        let sections = (0..section_count).map(|index| self.section_bytes(index));
+        std::iter::once(Ok(root)).chain(pages).chain(sections)
+    }
+
+    fn pack_page_bytes(&self, index: usize) -> Result<Vec<u8>, BundleError> {
+        let facts = &self.packs.pages[index];
+        let offset = self.packs.page_start(self.head.packs.root_length, index);
+        let place = Place { file: MetaFile::Packs, offset, len: facts.len as usize };
+        read_proven(&self.sources, &place, |bytes| {
+            prove(Structure::PackPage, bytes, &facts.digest)?;
+            Ok(bytes.to_vec())
+        })
+    }
+
+    fn section_bytes(&self, index: usize) -> Result<Vec<u8>, BundleError> {
+        let sections = &self.packs.sections;
+        let section = &sections[index];
+        let behind: u64 = sections[index..].iter().map(|section| u64::from(section.len)).sum();
+        let offset = self.head.packs.length - behind;
+        let place = Place { file: MetaFile::Packs, offset, len: section.len as usize };
+        read_proven(&self.sources, &place, |bytes| {
+            let why = "section content has another digest";
+            let breach = FormatError::Breach { structure: "pack table", offset, rule: "F-58", why };
+            if Digest::of(bytes) == section.digest { Ok(bytes.to_vec()) } else { Err(breach) }
+        })
     }
 
     /// Returns the packs in order, each with what the manifest says of it.

@@ -1,6 +1,7 @@
 //! The joined flows: pack, verify, import, export.
 
 pub mod bundle;
+pub mod import;
 pub mod lookup;
 pub mod pack;
 pub mod progress;

@@ -5,7 +5,7 @@ use crate::codec::{Codec, CodecError, Decoder};
 use crate::error::Class;
 use crate::format::cover::PackContent;
 use crate::format::error::prove;
-use crate::format::index::{Index, RowSource};
+use crate::format::index::{Frame, Index, RowSource};
 use crate::format::packs::{Place, VolumeNumber};
 use crate::format::{Digest, FormatError, Structure};
 use crate::media::MediaError;
@@ -198,9 +198,10 @@ pub struct ReferenceRun {
     pub ordinal: u64,
 }
 
-/// Decodes packs, one after the other; a worker keeps one.
+/// Decodes packs, one after the other; a worker keeps one. It holds one frame at a time.
 pub struct Unpacker {
     decoder: Decoder,
+    stored: Vec<u8>,
     frame: Vec<u8>,
 }
 
@@ -210,34 +211,70 @@ impl Default for Unpacker {
     }
 }
 
+/// A frame of a pack and where its stored bytes lie in the pack.
+struct StoredFrame<'a> {
+    frame: &'a Frame,
+    source: &'a dyn PackSource,
+    offset: u64,
+}
+
+impl StoredFrame<'_> {
+    /// Reads the stored bytes and compares their digest.
+    fn read(&self, stored: &mut [u8]) -> Result<(), DamageFact> {
+        self.source.read_pack(self.offset, stored).map_err(DamageFact::Unreadable)?;
+        let (expected, found) = (self.frame.digest, Digest::of(stored));
+        if found == expected { Ok(()) } else { Err(DamageFact::FrameDigest { expected, found }) }
+    }
+}
+
 impl Unpacker {
     /// Returns an unpacker.
     pub fn new() -> Unpacker {
-        Unpacker { decoder: Decoder::new(), frame: Vec::new() }
+        Unpacker { decoder: Decoder::new(), stored: Vec::new(), frame: Vec::new() }
     }
 
-    /// Proves the frames in `payload`, decodes them and puts every new row at its place in `raw`, which
-    /// has the pack's raw length. Returns what is damaged; the rows named there hold anything.
+    /// Reads the frames of a pack, proves and decodes them, and puts every new row at its place in
+    /// `raw`, which has the pack's raw length. Returns what is damaged; the rows named there hold
+    /// anything.
     pub fn decode_new(
         &mut self,
         content: &PackContent,
         place: &Place,
         index: &Index,
-        payload: &[u8],
+        source: &dyn PackSource,
         raw: &mut [u8],
     ) -> Vec<Damage> {
         let starts = row_starts(content);
+        self.each_frame(place, index, source, |unpacker, frame, rows| {
+            unpacker.decode_frame(frame, &FrameLay { content, starts: &starts, rows }, raw)
+        })
+    }
+
+    /// Reads the frames of a pack and compares the digests of their stored bytes only.
+    pub fn check_stored(&mut self, place: &Place, index: &Index, source: &dyn PackSource) -> Vec<Damage> {
+        self.each_frame(place, index, source, |unpacker, frame, rows| {
+            unpacker.stored.resize(frame.frame.stored_len as usize, 0);
+            frame.read(&mut unpacker.stored).map_err(|fact| (rows.to_vec(), fact))
+        })
+    }
+
+    fn each_frame(
+        &mut self,
+        place: &Place,
+        index: &Index,
+        source: &dyn PackSource,
+        mut check: impl FnMut(&mut Unpacker, &StoredFrame<'_>, &[u32]) -> Result<(), (Vec<u32>, DamageFact)>,
+    ) -> Vec<Damage> {
         let rows = FrameRows::new(index);
         let mut damages = Vec::new();
-        let mut offset = 0;
+        let mut offset = u64::from(place.index_len);
         for (number, frame) in index.frames.iter().enumerate() {
-            let stored = &payload[offset..offset + frame.stored_len as usize];
-            let range = place.payload_offset() + offset as u64..place.payload_offset() + (offset + stored.len()) as u64;
-            offset += stored.len();
-            let frame_rows = rows.of(number);
-            let lay = FrameLay { content, starts: &starts, rows: frame_rows };
-            if let Err((bad_rows, fact)) = self.decode_frame(frame, stored, &lay, raw) {
-                damages.push(Damage { volume: place.volume, range, rows: bad_rows, fact });
+            let stored = StoredFrame { frame, source, offset };
+            let start = place.offset + offset;
+            let range = start..start + u64::from(frame.stored_len);
+            offset += u64::from(frame.stored_len);
+            if let Err((rows, fact)) = check(self, &stored, rows.of(number)) {
+                damages.push(Damage { volume: place.volume, range, rows, fact });
             }
         }
         damages
@@ -245,36 +282,49 @@ impl Unpacker {
 
     fn decode_frame(
         &mut self,
-        frame: &crate::format::index::Frame,
-        stored: &[u8],
+        stored: &StoredFrame<'_>,
         lay: &FrameLay<'_>,
         raw: &mut [u8],
     ) -> Result<(), (Vec<u32>, DamageFact)> {
         let all = |fact| (lay.rows.to_vec(), fact);
-        let found = Digest::of(stored);
-        if found != frame.digest {
-            return Err(all(DamageFact::FrameDigest { expected: frame.digest, found }));
-        }
+        let frame = stored.frame;
         let codec = Codec::from_id(frame.codec).map_err(|error| all(DamageFact::Codec(error)))?;
-        let is_proven_chunk = codec == Codec::Stored && lay.rows.len() == 1;
-        let raw_len = frame.raw_len as usize;
-        if let Some(range) = lay.contiguous() {
-            let target = &mut raw[range];
-            self.decoder.decode(codec, stored, target).map_err(|error| all(DamageFact::Codec(error)))?;
+        let contiguous = lay.contiguous();
+        if let (Codec::Stored, Some(range)) = (codec, &contiguous)
+            && frame.stored_len == frame.raw_len
+        {
+            // Stored chunks go straight to where they belong.
+            stored.read(&mut raw[range.clone()]).map_err(all)?;
         } else {
-            self.frame.resize(raw_len, 0);
-            self.decoder.decode(codec, stored, &mut self.frame).map_err(|error| all(DamageFact::Codec(error)))?;
-            let mut from = 0;
-            for range in lay.ranges() {
-                let len = range.len();
-                raw[range].copy_from_slice(&self.frame[from..from + len]);
-                from += len;
-            }
+            self.stored.resize(frame.stored_len as usize, 0);
+            stored.read(&mut self.stored).map_err(all)?;
+            self.decode_to(codec, frame.raw_len as usize, contiguous, lay, raw)
+                .map_err(|error| all(DamageFact::Codec(error)))?;
         }
-        if is_proven_chunk {
-            return Ok(());
+        // The digest of a single stored chunk is the frame's, which has just been compared (F-108).
+        if codec == Codec::Stored && lay.rows.len() == 1 { Ok(()) } else { lay.prove(raw) }
+    }
+
+    fn decode_to(
+        &mut self,
+        codec: Codec,
+        raw_len: usize,
+        contiguous: Option<Range<usize>>,
+        lay: &FrameLay<'_>,
+        raw: &mut [u8],
+    ) -> Result<(), CodecError> {
+        if let Some(range) = contiguous {
+            return self.decoder.decode(codec, &self.stored, &mut raw[range]);
         }
-        lay.prove(raw)
+        self.frame.resize(raw_len, 0);
+        self.decoder.decode(codec, &self.stored, &mut self.frame)?;
+        let mut from = 0;
+        for range in lay.ranges() {
+            let len = range.len();
+            raw[range].copy_from_slice(&self.frame[from..from + len]);
+            from += len;
+        }
+        Ok(())
     }
 }
 

@@ -89,7 +89,7 @@ impl Findings {
 }
 
 /// Orders classes by how much they ask of a person.
-const fn gravity(class: Class) -> u8 {
+pub(in crate::pipeline) const fn gravity(class: Class) -> u8 {
     match class {
         Class::Untrusted => 5,
         Class::Damaged => 4,
@@ -148,7 +148,7 @@ impl Check<'_> {
             for _ in 0..threads.get() {
                 let receive = receive.clone();
                 scope.spawn(move || {
-                    let mut worker = CheckWorker { unpacker: Unpacker::new(), payload: Vec::new(), raw: Vec::new() };
+                    let mut worker = CheckWorker { unpacker: Unpacker::new(), raw: Vec::new() };
                     for content in receive {
                         self.check_pack(&content, &mut worker);
                     }
@@ -208,16 +208,7 @@ impl Check<'_> {
             if is_total { Err(()) } else { read_index(&source, place, content, Copies::FirstGood).map_err(|_| ()) }
         });
         if let Ok(proven) = proven {
-            worker.payload.resize(place.payload_len as usize, 0);
-            match source.read_pack(u64::from(place.index_len), &mut worker.payload) {
-                Ok(()) => self.check_payload(content, place, &proven.index, worker, &mut damages),
-                Err(error) => damages.push(Damage {
-                    volume: place.volume,
-                    range: place.payload_offset()..place.copy_offset(),
-                    rows: (0..content.pack.row_count).collect(),
-                    fact: DamageFact::Unreadable(error),
-                }),
-            }
+            self.check_payload(content, place, &proven.index, (&source, worker), &mut damages);
         }
         let mut findings = self.findings();
         findings.stored_len += place.stored_len();
@@ -232,7 +223,7 @@ impl Check<'_> {
         content: &PackContent,
         place: &Place,
         index: &Index,
-        worker: &mut CheckWorker,
+        (source, worker): (&PackInVolume, &mut CheckWorker),
         damages: &mut Vec<Damage>,
     ) {
         if needs_base(index) {
@@ -242,12 +233,12 @@ impl Check<'_> {
             return;
         }
         if self.depth == Depth::Stored {
-            check_frames(place, index, &worker.payload, damages);
+            damages.extend(worker.unpacker.check_stored(place, index, source));
             return;
         }
-        let CheckWorker { unpacker, payload, raw } = worker;
+        let CheckWorker { unpacker, raw } = worker;
         raw.resize(content.raw_len as usize, 0);
-        damages.extend(unpacker.decode_new(content, place, index, payload, raw));
+        damages.extend(unpacker.decode_new(content, place, index, source, raw));
         let starts = row_starts(content);
         let mut absent = Vec::new();
         for run in reference_runs(index) {
@@ -284,7 +275,6 @@ impl Check<'_> {
 
 struct CheckWorker {
     unpacker: Unpacker,
-    payload: Vec<u8>,
     raw: Vec<u8>,
 }
 
@@ -303,25 +293,11 @@ fn proves(piece: &Piece, bytes: &[u8]) -> bool {
     }
 }
 
-fn check_frames(place: &Place, index: &Index, payload: &[u8], damages: &mut Vec<Damage>) {
-    let mut offset = 0;
-    for (number, frame) in index.frames.iter().enumerate() {
-        let stored = &payload[offset..offset + frame.stored_len as usize];
-        let start = place.payload_offset() + offset as u64;
-        offset += stored.len();
-        let found = Digest::of(stored);
-        if found != frame.digest {
-            let is_in = |source: &crate::format::index::RowSource| {
-                *source == crate::format::index::RowSource::New { frame: number as u32 }
-            };
-            let rows = (0u32..).zip(&index.sources).filter(|(_, source)| is_in(source)).map(|(row, _)| row).collect();
-            let fact = DamageFact::FrameDigest { expected: frame.digest, found };
-            damages.push(Damage { volume: place.volume, range: start..start + stored.len() as u64, rows, fact });
-        }
-    }
-}
-
-fn reference_damage(place: &Place, error: ResolveError, rows: &std::ops::Range<usize>) -> Damage {
+pub(in crate::pipeline) fn reference_damage(
+    place: &Place,
+    error: ResolveError,
+    rows: &std::ops::Range<usize>,
+) -> Damage {
     let rows = rows.clone().map(|row| row as u32).collect();
     match error {
         ResolveError::Damaged(damage) => Damage { rows, ..*damage },
@@ -445,7 +421,7 @@ fn check_volume_lens(bundle: &Bundle, media: &[Arc<Medium>], findings: &mut Find
     }
 }
 
-fn damage_finding(content: &PackContent, place: &str, damage: &Damage) -> Finding {
+pub(in crate::pipeline) fn damage_finding(content: &PackContent, place: &str, damage: &Damage) -> Finding {
     let hit =
         |piece: &&Piece| piece.file.is_some() && damage.rows.iter().any(|&row| piece.rows.contains(&(row as usize)));
     let files: Vec<&Piece> = content.pieces.iter().filter(hit).collect();

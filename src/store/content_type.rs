@@ -8,3 +8,11 @@ pub enum Compressibility {
     /// Weights, images, archives.
     Incompressible,
 }
+
+/// Returns the media type for an object of this kind.
+pub fn content_type_for(_: &super::Key, kind: Compressibility) -> &'static str {
+    match kind {
+        Compressibility::Compressible => "text/plain",
+        Compressibility::Incompressible => "application/octet-stream",
+    }
+}

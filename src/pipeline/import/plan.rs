@@ -1,0 +1,258 @@
+//! What has to be sent, judged by reads alone.
+
+use super::error::ImportError;
+use super::mapping::{Mapping, MappingError};
+use super::slots::{Slot, Slots};
+use super::{ImportOptions, OnExisting};
+use crate::format::manifest::FileFacts;
+use crate::format::walk::Item;
+use crate::format::{Mark, Name};
+use crate::pipeline::bundle::Bundle;
+use crate::pipeline::lookup::{FoundEntry, Lookup};
+use crate::pipeline::progress::Progress;
+use crate::store::{Key, Listed, Store, StoreError, Tag, paging};
+use std::collections::BTreeSet;
+use std::io;
+use std::path::Path;
+
+/// Bytes that are read at once when an object is compared with a file.
+const COMPARE_LEN: u64 = 8 << 20;
+/// Foreign objects that are named; all are counted.
+const FOREIGN_COUNT_NAMED: usize = 20;
+
+/// What an import will do.
+#[derive(Clone, Debug, Default)]
+pub struct Plan {
+    /// Files that are still to be sent.
+    pub send_count: u64,
+    /// Their bytes.
+    pub send_len: u64,
+    /// Files that are there already.
+    pub landed_count: u64,
+    /// Their bytes.
+    pub landed_len: u64,
+    /// Files whose places hold foreign objects that are left.
+    pub skipped_count: u64,
+    /// Files whose objects, foreign or of an earlier release, are replaced.
+    pub replaced_count: u64,
+    /// Files of roots that are left out.
+    pub left_out_count: u64,
+    /// Empty directories.
+    pub directory_count: u64,
+    /// Foreign objects in the way: some of their keys, and how many there are.
+    pub foreign: (Vec<Key>, u64),
+}
+
+/// A release that landed before, as far as a journal or a receipt that counts knows it.
+pub struct Earlier<'a> {
+    /// The release.
+    pub bundle: &'a Bundle,
+    /// Where its roots landed.
+    pub map: &'a Mapping,
+    /// What is known of its objects.
+    pub slots: &'a Slots,
+}
+
+/// Everything that a plan is judged by.
+pub(super) struct Planner<'a> {
+    pub bundle: &'a Bundle,
+    pub store: &'a dyn Store,
+    pub options: &'a ImportOptions,
+    pub slots: &'a Slots,
+    pub slots_path: &'a Path,
+    pub earlier: Option<Earlier<'a>>,
+    pub progress: &'a dyn Progress,
+}
+
+impl Planner<'_> {
+    /// Judges every key and every object at one, and leaves in the slots what is known of each entry.
+    pub(super) fn plan(&self) -> Result<Plan, ImportError> {
+        check_roots(self.bundle, &self.options.map)?;
+        self.progress.begin("plan", 0, self.bundle.head().totals.files);
+        let lookup = Lookup::new();
+        let earlier_lookup = Lookup::new();
+        let mut seen = Bits::new(self.bundle.manifest().entry_count);
+        for (_, prefix) in self.options.map.prefixes() {
+            for listed in paging::objects(self.store, prefix.as_str()) {
+                let listed = listed?;
+                let Some(path) = self.options.map.path_of(&listed.key) else { continue };
+                let Some(found) = lookup.entry(self.bundle, &path)? else { continue };
+                if let Some(file) = found.file {
+                    self.judge(&listed, &found, &file, &earlier_lookup)?;
+                    seen.set(found.entry);
+                }
+            }
+        }
+        self.forget_unseen(&seen)?;
+        self.count()
+    }
+
+    /// Plans for a bucket that is not there yet.
+    pub(super) fn plan_empty(&self) -> Result<Plan, ImportError> {
+        self.forget_unseen(&Bits::new(self.bundle.manifest().entry_count))?;
+        self.count()
+    }
+
+    /// Notes what the object at the key of an entry is.
+    fn judge(
+        &self,
+        listed: &Listed,
+        found: &FoundEntry,
+        file: &FileFacts,
+        earlier_lookup: &Lookup,
+    ) -> Result<(), ImportError> {
+        let Some(key) = self.options.map.key(&found.path)? else { return Ok(()) };
+        let tag = match &listed.tag {
+            Some(tag) => tag.clone(),
+            None => match self.store.stat(&key)? {
+                Some(stat) => stat.tag,
+                None => return Ok(()),
+            },
+        };
+        let known = self.slots.get(found.entry).map_err(|source| self.state_error(source))?;
+        if known == Slot::Landed(Some(tag.clone())) && listed.len == file.len {
+            return Ok(());
+        }
+        let slot = match self.landed_earlier(found, &tag, earlier_lookup)? {
+            Some(earlier) if earlier.sha256 == file.sha256 && earlier.len == listed.len => Slot::Landed(Some(tag)),
+            Some(_) => Slot::Replace(tag),
+            None if listed.len == file.len && reads_as(self.store, &key, file)? => Slot::Landed(Some(tag)),
+            None => match self.options.on_existing {
+                OnExisting::Error | OnExisting::Skip => Slot::Skipped(tag),
+                OnExisting::Replace => Slot::Replace(tag),
+            },
+        };
+        self.set(found.entry, &slot)
+    }
+
+    /// Returns the file of an earlier release that is at this key with this tag.
+    fn landed_earlier(&self, found: &FoundEntry, tag: &Tag, lookup: &Lookup) -> Result<Option<FileFacts>, ImportError> {
+        let Some(earlier) = &self.earlier else { return Ok(None) };
+        let Some(key) = self.options.map.key(&found.path)? else { return Ok(None) };
+        let Some(path) = earlier.map.path_of(key.as_str()) else { return Ok(None) };
+        let Some(entry) = lookup.entry(earlier.bundle, &path)? else { return Ok(None) };
+        let slot = earlier.slots.get(entry.entry).map_err(|source| self.state_error(source))?;
+        Ok(entry.file.filter(|_| slot == Slot::Landed(Some(tag.clone()))))
+    }
+
+    /// Forgets every record whose object the listing did not have (R05).
+    fn forget_unseen(&self, seen: &Bits) -> Result<(), ImportError> {
+        let mut gone = Vec::new();
+        let walked = self.slots.walk(|entry, _| {
+            if !seen.get(entry) {
+                gone.push(entry);
+            }
+            if gone.len() == 4096 {
+                gone.drain(..).try_for_each(|entry| self.slots.set(entry, &Slot::Nothing))?;
+            }
+            Ok(())
+        });
+        walked.map_err(|source| self.state_error(source))?;
+        gone.into_iter().try_for_each(|entry| self.set(entry, &Slot::Nothing))
+    }
+
+    /// Walks the manifest once: every key must be possible, and every entry is counted.
+    fn count(&self) -> Result<Plan, ImportError> {
+        let mut plan = Plan::default();
+        for item in self.bundle.items() {
+            let Item::Entry(entry) = item? else { continue };
+            let Some(file) = &entry.file else {
+                plan.directory_count += 1;
+                continue;
+            };
+            self.progress.advance(0, 1);
+            let Some(key) = self.options.map.key(&entry.path)? else {
+                plan.left_out_count += 1;
+                continue;
+            };
+            match self.slots.get(entry.index).map_err(|source| self.state_error(source))? {
+                Slot::Landed(_) => {
+                    plan.landed_count += 1;
+                    plan.landed_len += file.len;
+                }
+                Slot::Skipped(_) => {
+                    plan.skipped_count += 1;
+                    plan.foreign.1 += 1;
+                    if plan.foreign.0.len() < FOREIGN_COUNT_NAMED {
+                        plan.foreign.0.push(key);
+                    }
+                }
+                slot => {
+                    plan.replaced_count += u64::from(matches!(slot, Slot::Replace(_)));
+                    plan.send_count += 1;
+                    plan.send_len += file.len;
+                }
+            }
+        }
+        Ok(plan)
+    }
+
+    fn set(&self, entry: u64, slot: &Slot) -> Result<(), ImportError> {
+        self.slots.set(entry, slot).map_err(|source| self.state_error(source))
+    }
+
+    fn state_error(&self, source: io::Error) -> ImportError {
+        ImportError::State { path: self.slots_path.to_owned(), source }
+    }
+}
+
+/// Checks that roots and mapping fit each other.
+fn check_roots(bundle: &Bundle, map: &Mapping) -> Result<(), ImportError> {
+    let mut roots: BTreeSet<String> = BTreeSet::new();
+    // The paths that pages begin with do not show every root: the entries do.
+    for item in bundle.items() {
+        if let Item::Entry(entry) = item?
+            && !roots.contains(entry.path.root())
+        {
+            map.key(&entry.path).map(|_| ()).or_else(|error| match error {
+                MappingError::BadKey { .. } => Ok(()),
+                error => Err(error),
+            })?;
+            roots.insert(entry.path.root().to_owned());
+        }
+    }
+    let missing = |root: &&Name| !roots.contains(root.as_str());
+    match map.roots().map(|(root, _)| root).find(missing) {
+        Some(root) => Err(MappingError::NoSuchRoot { root: root.clone() }.into()),
+        None => Ok(()),
+    }
+}
+
+/// Tells whether the object reads as the file, all of it.
+pub(super) fn reads_as(store: &dyn Store, key: &Key, file: &FileFacts) -> Result<bool, ImportError> {
+    let mut mark = Mark::start();
+    let mut offset = 0;
+    while offset < file.len {
+        let end = file.len.min(offset + COMPARE_LEN);
+        match store.read(key, offset..end) {
+            Ok(bytes) => mark.update(&bytes),
+            Err(StoreError::NotFound { .. } | StoreError::ShortAnswer { .. }) => return Ok(false),
+            Err(error) => return Err(error.into()),
+        }
+        offset = end;
+    }
+    if file.len == 0 {
+        // Nothing is read of an empty object: it has to be there.
+        return Ok(store.stat(key)?.is_some_and(|stat| stat.len == 0));
+    }
+    Ok(mark.digest() == file.sha256)
+}
+
+/// A bit an entry.
+struct Bits(Vec<u64>);
+
+impl Bits {
+    fn new(count: u64) -> Bits {
+        Bits(vec![0; count.div_ceil(64) as usize])
+    }
+
+    fn set(&mut self, index: u64) {
+        if let Some(word) = self.0.get_mut((index / 64) as usize) {
+            *word |= 1 << (index % 64);
+        }
+    }
+
+    fn get(&self, index: u64) -> bool {
+        self.0.get((index / 64) as usize).is_some_and(|word| word & 1 << (index % 64) != 0)
+    }
+}

@@ -3,6 +3,7 @@
 pub mod bundle;
 pub mod import;
 pub mod lookup;
+pub mod pack;
 pub mod progress;
 pub mod resolve;
 pub mod sign;
@@ -11,3 +12,4 @@ pub mod trust_files;
 pub mod unpack;
 pub mod verify;
 pub mod volumes;
+pub mod walk;

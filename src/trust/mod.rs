@@ -25,4 +25,4 @@ pub use wire::WireError;
 #[cfg(test)]
 #[path = "../../tests/suite/authenticator.rs"]
 #[allow(dead_code, reason = "the suite uses the rest")]
-mod authenticator;
+pub(crate) mod authenticator;

@@ -1,1 +1,6 @@
-fn main() {}
+//! The tests that run programs and servers, and the vectors of the specification.
+
+mod authenticator;
+mod trust;
+mod trust_vectors;
+mod wycheproof_vectors;

@@ -175,6 +175,11 @@ class Sound(BundleCase):
             sink.write("")
         self.assertEqual(check_bundle(self.path)["unexpected"], ["autorun.inf"])
 
+    def test_files_cut_otherwise_are_found_only_by_cutting_again(self):
+        self.write()
+        self.assertEqual(check_bundle(self.path)["result"], "sound")
+        self.refuses("damaged", "F-60", recuts=True)
+
 
 class Damage(BundleCase):
     def test_manifest_flipped(self):

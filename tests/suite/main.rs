@@ -2,6 +2,8 @@
 
 mod authenticator;
 mod codec_vectors;
+mod fixture;
+mod import;
 mod trust;
 mod trust_vectors;
 mod wycheproof_vectors;

@@ -1,11 +1,13 @@
 use super::*;
 use crate::error::Class;
+use crate::pipeline::progress::Quiet;
 use std::fs;
 use std::io::{Read as _, Write as _};
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::os::unix::net::UnixListener;
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// A root named `m` and a state directory beside it.
 struct Tree {
@@ -50,7 +52,7 @@ impl Tree {
     }
 
     fn walk_with(&self, unsupported: Unsupported, links: Links) -> Result<Walked, WalkError> {
-        walk(&self.roots(links), &self.options(unsupported), &mut |_| ControlFlow::Continue(()))
+        walk(&self.roots(links), &self.options(unsupported), &Quiet)
     }
 
     fn walk(&self) -> Result<Walked, WalkError> {
@@ -166,7 +168,7 @@ fn a_device_is_refused() {
     let root = [(Name::parse("dev").expect("a name"), PathBuf::from("/dev"))];
     let tree = Tree::new();
     let roots = Roots::open(&root, Links::Refuse).expect("a directory");
-    let result = walk(&roots, &tree.options(Unsupported::Refuse), &mut |_| ControlFlow::Continue(()));
+    let result = walk(&roots, &tree.options(Unsupported::Refuse), &Quiet);
     let Err(WalkError::Refused { refusals }) = result else { panic!("refused") };
     assert!(named(&refusals).contains(&pair("dev/null", Reason::Device)));
 }
@@ -364,7 +366,7 @@ fn a_large_directory_in_little_memory_is_sorted_like_in_much() {
     let small = tree.walk().expect("packable");
     assert!(listed(&small) == expected);
     let options = WalkOptions { budget_len: 64 << 20, ..tree.options(Unsupported::Refuse) };
-    let large = walk(&tree.roots(Links::Refuse), &options, &mut |_| ControlFlow::Continue(())).expect("packable");
+    let large = walk(&tree.roots(Links::Refuse), &options, &Quiet).expect("packable");
     assert_eq!(small.entries.digest(), large.entries.digest());
     for start in [0, 1, 4095, 4096, 8191, 8193, 19_999, 20_000, 30_000] {
         let rest: Vec<String> = large
@@ -467,7 +469,7 @@ fn the_packers_own_directories_are_kept_out() {
     for (root, own) in [(tree.root(), out.clone()), (out.clone(), tree.root()), (out.clone(), out)] {
         let roots = Roots::open(&[(Name::parse("m").expect("a name"), root)], Links::Refuse).expect("a directory");
         let options = WalkOptions { own_dirs: vec![tree.state(), own], ..tree.options(Unsupported::Refuse) };
-        let error = walk(&roots, &options, &mut |_| ControlFlow::Continue(())).expect_err("inside");
+        let error = walk(&roots, &options, &Quiet).expect_err("inside");
         assert_eq!(error.class(), Class::Usage, "{error}");
     }
 }
@@ -479,7 +481,7 @@ fn a_link_that_leads_to_an_own_directory_is_kept_out() {
     tree.link("d", "link");
     let roots = Roots::open(&[(Name::parse("m").expect("a name"), tree.root())], Links::FollowInside).expect("root");
     let options = WalkOptions { own_dirs: vec![tree.root().join("link")], ..tree.options(Unsupported::Refuse) };
-    let error = walk(&roots, &options, &mut |_| ControlFlow::Continue(())).expect_err("inside");
+    let error = walk(&roots, &options, &Quiet).expect_err("inside");
     assert_eq!(error.class(), Class::Usage, "{error}");
 }
 
@@ -505,9 +507,31 @@ fn several_roots_are_one_sorted_list() {
     let named = [("b", ""), ("a.b", "sub"), ("a", "sub")];
     let named = named.map(|(name, below)| (Name::parse(name).expect("a name"), tree.root().join(below)));
     let roots = Roots::open(&named, Links::Refuse).expect("directories");
-    let walked = walk(&roots, &tree.options(Unsupported::Refuse), &mut |_| ControlFlow::Continue(())).expect("good");
+    let walked = walk(&roots, &tree.options(Unsupported::Refuse), &Quiet).expect("good");
     assert_eq!(listed(&walked), ["a.b/y", "a/y", "b/sub/y", "b/x"]);
     roots.open_file(&entry(&walked, "a/y")).expect("same");
+}
+
+/// Counts entries and asks to stop after the first report where it should.
+struct Watch {
+    count: AtomicU64,
+    stop: bool,
+}
+
+impl Progress for Watch {
+    fn begin(&self, _: &'static str, _: u64, _: u64) {}
+
+    fn advance(&self, _: u64, count: u64) {
+        self.count.fetch_add(count, Ordering::Relaxed);
+    }
+
+    fn now_at(&self, _: &str) {}
+
+    fn note(&self, _: &str) {}
+
+    fn is_cancelled(&self) -> bool {
+        self.stop
+    }
 }
 
 #[test]
@@ -516,12 +540,11 @@ fn progress_is_told_and_can_stop_the_walk() {
     (0..1500).for_each(|i| {
         tree.file(format!("{i}"), b"");
     });
-    let mut seen = Vec::new();
-    let error = walk(&tree.roots(Links::Refuse), &tree.options(Unsupported::Refuse), &mut |totals| {
-        seen.push(totals.file_count);
-        ControlFlow::Break(())
-    })
-    .expect_err("stopped");
-    assert_eq!(error.class(), Class::Interrupted);
-    assert_eq!(seen, [1024]);
+    let (roots, options) = (tree.roots(Links::Refuse), tree.options(Unsupported::Refuse));
+    let watch = Watch { count: AtomicU64::new(0), stop: false };
+    walk(&roots, &options, &watch).expect("packable");
+    assert_eq!(watch.count.into_inner(), 1500);
+    let watch = Watch { count: AtomicU64::new(0), stop: true };
+    assert_eq!(walk(&roots, &options, &watch).expect_err("stopped").class(), Class::Interrupted);
+    assert_eq!(watch.count.into_inner(), 1024);
 }

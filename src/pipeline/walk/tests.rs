@@ -16,7 +16,15 @@ struct Tree {
 
 impl Tree {
     fn new() -> Tree {
-        let dir = tempfile::tempdir().expect("directory");
+        Tree::within(tempfile::tempdir().expect("directory"))
+    }
+
+    /// A tree on the one usual file system that takes files beyond the limit and is quick with many levels.
+    fn in_memory() -> Tree {
+        Tree::within(tempfile::tempdir_in("/dev/shm").expect("directory"))
+    }
+
+    fn within(dir: tempfile::TempDir) -> Tree {
         fs::create_dir(dir.path().join("root")).expect("root");
         fs::create_dir(dir.path().join("state")).expect("state");
         Tree { dir }
@@ -175,10 +183,7 @@ fn a_device_is_refused() {
 
 #[test]
 fn a_file_longer_than_the_format_allows_is_refused() {
-    // Of the usual file systems only this one takes so long a file.
-    let tree = Tree { dir: tempfile::tempdir_in("/dev/shm").expect("directory") };
-    fs::create_dir(tree.root()).expect("root");
-    fs::create_dir(tree.state()).expect("state");
+    let tree = Tree::in_memory();
     let file = fs::File::create(tree.root().join("huge")).expect("file");
     file.set_len(FILE_LEN_MAX + 1).expect("sparse");
     assert_eq!(refused(tree.walk()), [pair("m/huge", Reason::TooLong { len: FILE_LEN_MAX + 1 })]);
@@ -330,7 +335,7 @@ fn a_link_to_a_pipe_is_refused_as_a_pipe() {
 
 #[test]
 fn ten_thousand_levels_are_refused_where_the_path_becomes_too_long() {
-    let tree = Tree::new();
+    let tree = Tree::in_memory();
     let mut dir = rustix::fs::open(tree.root(), OFlags::PATH, Mode::empty()).expect("root");
     for _ in 0..10_000 {
         rustix::fs::mkdirat(&dir, c"d", Mode::from_raw_mode(0o700)).expect("directory");

@@ -1,1 +1,5 @@
-fn main() {}
+//! Tests that run whole flows.
+
+mod model;
+mod pack;
+mod tree;

@@ -1,5 +1,10 @@
-//! Tests that run whole flows.
+//! The tests that run programs and servers, and the vectors of the specification.
 
+mod authenticator;
+mod codec_vectors;
 mod model;
 mod pack;
 mod tree;
+mod trust;
+mod trust_vectors;
+mod wycheproof_vectors;

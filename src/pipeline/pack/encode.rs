@@ -134,6 +134,6 @@ fn encode_frame(
 fn word_len(kind: Kind) -> u32 {
     match kind {
         Kind::Planes(word) => word as u32,
-        Kind::Stored | Kind::Zstd | Kind::Entropy => 1,
+        Kind::Stored | Kind::Zstd => 1,
     }
 }

@@ -332,7 +332,7 @@ fn run(
             spawn(scope, "pack-hash", move || hash_units(pool, Hasher::new(mark), &read_units, &hashed)),
             spawn(scope, "pack-encode", move || encode_units(pool, sequencer, &hashed_units, &packed)),
         ];
-        let written = write_units(writer, packed_units, empty);
+        let written = write_units(writer, packed_units, empty, progress);
         let mut failed = None;
         for stage in stages {
             let ended = stage.map_err(|source| Stop::Error(PackError::io("start a thread for", &options.out)(source)));
@@ -396,8 +396,12 @@ fn write_units(
     mut writer: Writer<'_>,
     packed: Receiver<Option<Packed>>,
     empty: Sender<Buffer>,
+    progress: &dyn Progress,
 ) -> Result<Line, Stop> {
     while let Some(packed) = packed.recv().map_err(|_| Stop::Elsewhere)? {
+        if progress.is_cancelled() {
+            return Err(PackError::Stopped.into());
+        }
         writer.write(&packed)?;
         let mut buffer = packed.unit.buffer;
         buffer.shrink();

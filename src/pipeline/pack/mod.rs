@@ -40,8 +40,8 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 use encode::encode;
 use hash::Hasher;
 use journal::Line;
-use read::{Reader, Start};
 use rayon::ThreadPool;
+use read::{Reader, Start};
 use recover::Recovered;
 use sequence::Sequencer;
 use serde::{Deserialize, Serialize};
@@ -234,12 +234,7 @@ fn attach(attachments: &[(Name, PathBuf)]) -> Result<Vec<Attached>, PackError> {
     attachments.iter().map(attach_one).collect()
 }
 
-fn list(
-    options: &PackOptions,
-    state: &State,
-    roots: &Roots,
-    progress: &dyn Progress,
-) -> Result<Walked, PackError> {
+fn list(options: &PackOptions, state: &State, roots: &Roots, progress: &dyn Progress) -> Result<Walked, PackError> {
     progress.begin("list", 0, 0);
     let walk_options = WalkOptions {
         unsupported: options.unsupported,
@@ -325,7 +320,7 @@ fn run(
     let (hashed, hashed_units) = bounded(1);
     let (packed, packed_units) = bounded(1);
     let Recovered { sequencer, start, mark } = recovered;
-    let reader = Reader::new(roots, progress, buffers, units);
+    let reader = Reader::new(roots, pool, progress, buffers, units);
     std::thread::scope(|scope| {
         let stages = [
             spawn(scope, "pack-read", move || reader.read(entries, start)),

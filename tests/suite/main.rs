@@ -1,7 +1,16 @@
 //! The tests that run programs and servers, and the vectors of the specification.
 
+#![expect(
+    clippy::expect_used,
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test says what it expects by failing there"
+)]
+
 mod authenticator;
 mod codec_vectors;
+mod fixture;
+mod import;
 mod model;
 mod pack;
 mod tree;

@@ -47,7 +47,6 @@ use sequence::Sequencer;
 use serde::{Deserialize, Serialize};
 use state::State;
 use std::num::NonZeroUsize;
-use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::thread::{Scope, ScopedJoinHandle};
 use unit::{Buffer, Hashes, Unit};
@@ -235,21 +234,13 @@ fn attach(attachments: &[(Name, PathBuf)]) -> Result<Vec<Attached>, PackError> {
 }
 
 fn list(options: &PackOptions, state: &State, roots: &Roots, progress: &dyn Progress) -> Result<Walked, PackError> {
-    progress.begin("list", 0, 0);
     let walk_options = WalkOptions {
         unsupported: options.unsupported,
         own_dirs: vec![state.out.clone()],
         state_dir: state.dir.clone(),
         budget_len: options.sort_budget_len,
     };
-    let mut reported_count = 0;
-    let walked = walk(roots, &walk_options, &mut |totals| {
-        let count = totals.entry_count();
-        progress.advance(0, count.saturating_sub(reported_count));
-        reported_count = count;
-        if progress.is_cancelled() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-    })?;
-    Ok(walked)
+    Ok(walk(roots, &walk_options, progress)?)
 }
 
 /// Checks that there is a file, and that each part of the files fits a volume.

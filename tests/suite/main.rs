@@ -4,11 +4,14 @@ mod authenticator;
 mod codec_vectors;
 mod fixture;
 mod import;
+mod model;
+mod pack;
 #[cfg(feature = "s3")]
 mod s3_faults;
 #[cfg(feature = "s3")]
 mod s3_server;
 mod stores;
+mod tree;
 mod trust;
 mod trust_vectors;
 #[cfg(feature = "s3")]

@@ -1,8 +1,7 @@
 //! Trees, bundles and imports for tests: made by seed, the same in every run.
 
 use crate::authenticator::TestKey;
-use airlift::format::head::Release;
-use airlift::format::{EntryPath, Head, Name, Time};
+use airlift::format::{Head, Name, Time};
 use airlift::media::{Medium, find};
 use airlift::pipeline::bundle::{TrustedBundle, sources_of};
 use airlift::pipeline::import::{
@@ -80,9 +79,22 @@ pub(crate) fn safetensors(data: &[u8], tensor_count: usize) -> Vec<u8> {
     [&(header.len() as u64).to_le_bytes()[..], &header, data].concat()
 }
 
+/// What a test tree is made of.
+#[derive(Clone, Copy)]
+pub(crate) struct Size {
+    /// Bytes of the base model and of its fine-tune.
+    pub(crate) model_len: usize,
+    /// Bytes of each file of noise; they are not compressed.
+    pub(crate) noise_len: usize,
+    pub(crate) noise_count: u64,
+    /// Small text files, some of them twice, with a picture for every fourth.
+    pub(crate) small_count: usize,
+}
+
 /// Writes a tree of two roots below `top`: a base model, a fine-tune of it that shares most chunks,
-/// and `small_count` small files with some twice. Returns the roots.
-pub(crate) fn write_tree(top: &Path, model_len: usize, small_count: usize, release: u64) -> Vec<(Name, PathBuf)> {
+/// noise, and small files. Returns the roots.
+pub(crate) fn write_tree(top: &Path, size: Size, release: u64) -> Vec<(Name, PathBuf)> {
+    let Size { model_len, noise_len, noise_count, small_count } = size;
     let mut random = Random::new(7);
     let mut base = random.weights(model_len);
     let models = top.join("models");
@@ -100,6 +112,9 @@ pub(crate) fn write_tree(top: &Path, model_len: usize, small_count: usize, relea
     put(models.join("org/tuned/v1/config.json"), format!("{{\"release\": {release}}}\n").as_bytes());
     put(models.join("org/tuned/v1/lock"), b"");
     fs::create_dir_all(models.join("org/empty/v1")).expect("made");
+    for number in 0..noise_count {
+        put(models.join(format!("org/noise/{number}.bin")), &Random::new(1000 + number).bytes(noise_len));
+    }
     for number in 0..small_count {
         let text = format!("label {} of picture {number}\n", number % 10).repeat(1 + number % 40);
         put(datasets.join(format!("train/labels/{:03}/{number:06}.txt", number / 100)), text.as_bytes());
@@ -156,17 +171,16 @@ pub(crate) fn sign(bundle: &Path) {
 /// A tree, and the signed bundle packed from it.
 pub(crate) struct Packed {
     pub(crate) directory: tempfile::TempDir,
-    pub(crate) release: Release,
 }
 
 impl Packed {
-    pub(crate) fn new(model_len: usize, small_count: usize, counter: u64) -> Packed {
+    pub(crate) fn new(size: Size, counter: u64) -> Packed {
         let directory = tempfile::tempdir().expect("a directory");
-        let roots = write_tree(&directory.path().join("tree"), model_len, small_count, counter);
+        let roots = write_tree(&directory.path().join("tree"), size, counter);
         let options = pack_options(roots, &directory.path().join("bundle"), counter);
-        let report = pack(&options, &Quiet).expect("packed");
+        pack(&options, &Quiet).expect("packed");
         sign(&options.out);
-        Packed { release: report.head.release(), directory }
+        Packed { directory }
     }
 
     pub(crate) fn bundle(&self) -> PathBuf {
@@ -299,8 +313,4 @@ pub(crate) fn assert_same(found: &BTreeMap<String, Vec<u8>>, expected: &BTreeMap
 /// Counts the open uploads of a store.
 pub(crate) fn upload_count(store: &dyn Store) -> usize {
     paging::uploads(store, "").count()
-}
-
-pub(crate) fn entry_path(text: &str) -> EntryPath {
-    EntryPath::parse(text.as_bytes()).expect("a path")
 }

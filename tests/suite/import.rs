@@ -1,6 +1,6 @@
 //! Imports: every byte lands, in any order of media, whatever stops in between.
 
-use crate::fixture::{Packed, assert_same, import_options, objects, run_import, upload_count};
+use crate::fixture::{Packed, Size, assert_same, import_options, objects, run_import, upload_count};
 use airlift::error::Class;
 use airlift::format::Proven;
 use airlift::pipeline::import::{ImportError, OnExisting};
@@ -12,12 +12,14 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock};
 
-/// Two models of 80 MiB of which most chunks are shared, and 300 small files: three volumes.
-static LARGE: LazyLock<Packed> = LazyLock::new(|| Packed::new(80 << 20, 300, 1));
+const LARGE_SIZE: Size = Size { model_len: 40 << 20, noise_len: 70 << 20, noise_count: 2, small_count: 300 };
+/// Models of which most chunks are shared, two files of three parts, small files: three volumes.
+static LARGE: LazyLock<Packed> = LazyLock::new(|| Packed::new(LARGE_SIZE, 1));
 /// The same, with one tensor changed.
-static LARGE_NEXT: LazyLock<Packed> = LazyLock::new(|| Packed::new(80 << 20, 300, 2));
+static LARGE_NEXT: LazyLock<Packed> = LazyLock::new(|| Packed::new(LARGE_SIZE, 2));
+const SMALL_SIZE: Size = Size { model_len: 200_000, noise_len: 34 << 20, noise_count: 1, small_count: 12 };
 /// One file of two parts and a few small ones: few calls.
-static SMALL: LazyLock<Packed> = LazyLock::new(|| Packed::new(34 << 20, 12, 1));
+static SMALL: LazyLock<Packed> = LazyLock::new(|| Packed::new(SMALL_SIZE, 1));
 
 fn memory() -> Arc<dyn Store> {
     Arc::new(MemoryStore::new())

@@ -376,7 +376,10 @@ impl Landing<'_> {
         let (step, installed) = session.judge()?;
         let plan = session.plan(self.slots, self.slots_path, installed.as_ref())?;
         session.refuse_foreign(&plan)?;
-        probe_conditions(store, &session.keys.release_key("probe")?)?;
+        let probe = session.keys.release_key("probe")?;
+        // A run that was killed while probing has left it.
+        store.remove(&probe)?;
+        probe_conditions(store, &probe)?;
         let shipment = session.shipment;
         state::publish_release(store, &session.keys, shipment.bundle, shipment.signatures)?;
         let journal_path = session.local.release_file(&session.head().content_id, "uploads");

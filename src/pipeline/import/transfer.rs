@@ -20,7 +20,7 @@ use crate::pipeline::resolve::{ResolveError, Resolver, SparePacks as _};
 use crate::pipeline::unpack::{
     Copies, Damage, DamageFact, ReferenceRun, Unpacker, copy_repeats, read_index, reference_runs, row_starts, spread,
 };
-use crate::pipeline::verify::{damage_finding, reference_damage};
+use crate::pipeline::verify::{Finding, damage_finding, reference_damage};
 use crate::pipeline::volumes::{PackInVolume, PackSource, Volumes};
 use crate::store::content_type::Compressibility;
 use crate::store::{Key, PartNumber, Store, StoreError};
@@ -269,21 +269,30 @@ impl Transfer<'_> {
     ) -> Result<Option<Unpacked>, ImportError> {
         let sources = self.sources(content, place)?;
         let mut best: Option<(usize, Arc<dyn PackSource>)> = None;
+        let mut findings = Vec::new();
         for source in &sources {
             match self.attempt(content, place, (source.as_ref(), unpacker), raw)? {
-                Attempt::Whole(unpacked) => return Ok(Some(unpacked)),
+                Attempt::Whole(unpacked) => {
+                    for (at, finding) in findings {
+                        let Finding { place, what, .. } = finding;
+                        self.outcome.heal(format!("{place}: {what} at byte {at}; another copy is good"));
+                    }
+                    return Ok(Some(unpacked));
+                }
                 Attempt::Waits => return Ok(None),
                 Attempt::Damaged(unpacked, damages) => {
-                    for damage in &damages {
-                        let finding = damage_finding(content, &source.describe(), damage);
-                        self.outcome.find((content.number, damage.range.start), finding);
-                    }
+                    let of =
+                        |damage: &Damage| (damage.range.start, damage_finding(content, &source.describe(), damage));
+                    findings.extend(damages.iter().map(of));
                     let bad_count = unpacked.bad_rows.iter().filter(|&&bad| bad).count();
                     if best.as_ref().is_none_or(|(fewest, _)| bad_count < *fewest) {
                         best = Some((bad_count, Arc::clone(source)));
                     }
                 }
             }
+        }
+        for (at, finding) in findings {
+            self.outcome.find((content.number, at), finding);
         }
         let Some((_, source)) = best else { return Ok(None) };
         // A later copy has overwritten what the best one gave.

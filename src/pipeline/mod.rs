@@ -2,6 +2,7 @@
 
 pub mod bundle;
 pub mod import;
+pub mod inspect;
 pub mod lookup;
 pub mod progress;
 pub mod resolve;

@@ -24,8 +24,8 @@ fn main() {
     measure("fp16", &fp16, Element::Word2, &[Kind::Planes(Word::Two), Kind::Zstd]);
     measure("fp32", &fp32, Element::Word4, &[Kind::Planes(Word::Four), Kind::Zstd]);
     measure("fp64", &fp64, Element::Word8, &[Kind::Planes(Word::Eight), Kind::Zstd]);
-    measure("int8", &int8, Element::Byte, &[Kind::Entropy, Kind::Zstd]);
-    measure("text", &text(), Element::Unknown, &[Kind::Zstd, Kind::Entropy]);
+    measure("int8", &int8, Element::Byte, &[Kind::Zstd]);
+    measure("text", &text(), Element::Unknown, &[Kind::Zstd]);
     measure("noise", &noise(16 << 20), Element::Unknown, &[Kind::Stored, Kind::Zstd]);
     measure_level_19("bf16", &bf16);
     measure_probe("bf16", &bf16);

@@ -92,6 +92,17 @@ impl Cutter {
         Some(Chunk { len: len as u32, element })
     }
 
+    /// Moves on to `position`, where an earlier cutter is known to have cut this file. The profile
+    /// is decided: the first chunk was returned.
+    pub fn skip_to(&mut self, position: u64) {
+        if let State::Tensors(_, tensors) = &mut self.state {
+            while self.position < position {
+                self.position += tensors.cut(self.position).0 as u64;
+            }
+        }
+        self.position = position.min(self.file_len);
+    }
+
     /// Tells whether the last chunk has been cut.
     pub fn is_done(&self) -> bool {
         self.position == self.file_len

@@ -16,17 +16,17 @@ const LEVEL_ENTROPY_ONLY: i32 = -131_072;
 pub enum Kind {
     /// Store it as it is.
     Stored,
-    /// zstd that looks for repeats.
+    /// One zstd frame.
     Zstd,
-    /// zstd that only counts bytes: for numbers without repeats, many times as fast.
-    Entropy,
     /// Planes of words of this length.
     Planes(Word),
 }
 
 /// Encodes frames, one after the other; a worker keeps one.
 pub struct Encoder {
-    repeats: CCtx<'static>,
+    /// For whole frames.
+    whole: CCtx<'static>,
+    /// For planes: codes bytes and hardly looks for repeats.
     entropy: CCtx<'static>,
     planes: Vec<u8>,
     /// Room for one zstd frame.
@@ -41,18 +41,18 @@ impl Encoder {
     /// # Errors
     /// [`CodecError::Unencoded`] where zstd does not know its own parameters.
     pub fn new() -> Result<Encoder, CodecError> {
-        let mut repeats = CCtx::create();
-        repeats.set_parameter(CParameter::CompressionLevel(LEVEL)).map_err(unencoded)?;
+        let mut whole = CCtx::create();
+        whole.set_parameter(CParameter::CompressionLevel(LEVEL)).map_err(unencoded)?;
         let mut entropy = CCtx::create();
         entropy.set_parameter(CParameter::CompressionLevel(LEVEL_ENTROPY_ONLY)).map_err(unencoded)?;
         entropy.set_parameter(CParameter::LiteralCompressionMode(ParamSwitch::Enable)).map_err(unencoded)?;
-        for zstd in [&mut repeats, &mut entropy] {
+        for zstd in [&mut whole, &mut entropy] {
             zstd.set_parameter(CParameter::ContentSizeFlag(true)).map_err(unencoded)?;
             zstd.set_parameter(CParameter::ChecksumFlag(false)).map_err(unencoded)?;
             zstd.set_parameter(CParameter::DictIdFlag(false)).map_err(unencoded)?;
         }
         let check = Decoder::new();
-        Ok(Encoder { repeats, entropy, planes: Vec::new(), encoded: Vec::new(), check, decoded: Vec::new() })
+        Ok(Encoder { whole, entropy, planes: Vec::new(), encoded: Vec::new(), check, decoded: Vec::new() })
     }
 
     /// Appends the stored bytes of a frame to `out` and returns how they are stored: as `kind` says, or
@@ -83,11 +83,7 @@ impl Encoder {
         let codec = match kind {
             Kind::Stored => Codec::Stored,
             Kind::Zstd => {
-                out.extend_from_slice(compress(&mut self.repeats, raw, &mut self.encoded)?);
-                Codec::Zstd
-            }
-            Kind::Entropy => {
-                out.extend_from_slice(compress(&mut self.entropy, raw, &mut self.encoded)?);
+                out.extend_from_slice(compress(&mut self.whole, raw, &mut self.encoded)?);
                 Codec::Zstd
             }
             Kind::Planes(word) => {

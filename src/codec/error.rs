@@ -33,7 +33,7 @@ pub enum CodecError {
         why: &'static str,
     },
     /// zstd ends without an error and with another length than the frame's header says.
-    #[error("zstd data at byte {offset} of a frame decodes to {found} bytes; {expected} are due")]
+    #[error("zstd data at byte {offset} of a frame breaks F-95: it decodes to {found} bytes; {expected} are due")]
     DecodedLen {
         /// Where the zstd frame begins in the stored bytes.
         offset: usize,
@@ -65,12 +65,16 @@ pub enum CodecError {
 impl CodecError {
     /// Returns whose problem this is.
     pub fn class(&self) -> Class {
+        if self.rule().is_some() { Class::Damaged } else { Class::Bug }
+    }
+
+    /// Returns the rule of `spec/format.md` that the stored bytes break; nothing for a defect.
+    pub const fn rule(&self) -> Option<&'static str> {
         match self {
-            CodecError::UnknownCodec { .. }
-            | CodecError::Breach { .. }
-            | CodecError::BadZstd { .. }
-            | CodecError::DecodedLen { .. } => Class::Damaged,
-            CodecError::FrameLen { .. } | CodecError::Unencoded { .. } | CodecError::NotReproduced { .. } => Class::Bug,
+            CodecError::UnknownCodec { .. } => Some("F-80"),
+            CodecError::Breach { rule, .. } => Some(rule),
+            CodecError::BadZstd { .. } | CodecError::DecodedLen { .. } => Some("F-95"),
+            CodecError::FrameLen { .. } | CodecError::Unencoded { .. } | CodecError::NotReproduced { .. } => None,
         }
     }
 

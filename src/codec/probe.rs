@@ -11,7 +11,8 @@ const STORED_BITS: f32 = 7.85;
 const PLANES_GAIN: f32 = 0.96;
 /// A longer word has to be better by this factor than a shorter one.
 const LONGER_WORD_GAIN: f32 = 0.99;
-/// Share of places whose next 4 bytes were seen shortly before, from which on zstd looks for repeats.
+/// Share of places whose next 4 bytes were seen shortly before, from which on zstd may
+/// find repeats.
 const REPEAT_SHARE: f32 = 0.1;
 
 const SAMPLE_LEN_MIN: usize = 4 << 10;
@@ -24,8 +25,8 @@ const PROBED_LEN_MIN: usize = 64;
 
 /// Says what to try on the frame `bytes`, whose table says `element`.
 ///
-/// It reads a sixteenth of a frame of up to 512 KiB, and 32 KiB of a longer one; only where words
-/// and repeats both promise something it tries zstd on 64 KiB.
+/// It counts bytes in a sixteenth of a frame of up to 512 KiB, and in 32 KiB of a longer one; only
+/// where words and repeats both promise something it tries zstd on 64 KiB.
 pub fn probe(bytes: &[u8], element: Element) -> Kind {
     if bytes.len() < PROBED_LEN_MIN {
         return Kind::Zstd;
@@ -39,13 +40,7 @@ pub fn probe(bytes: &[u8], element: Element) -> Kind {
         let is_zstd = has_repeats(bytes) && trial_bits(bytes) < bits;
         return if is_zstd { Kind::Zstd } else { Kind::Planes(word) };
     }
-    if has_repeats(bytes) {
-        Kind::Zstd
-    } else if plain_bits > STORED_BITS {
-        Kind::Stored
-    } else {
-        Kind::Entropy
-    }
+    if plain_bits > STORED_BITS && !has_repeats(bytes) { Kind::Stored } else { Kind::Zstd }
 }
 
 /// Returns the word whose planes take the fewest bits a byte, and these bits.

@@ -168,7 +168,7 @@ impl Keygen {
     fn make(&self, message: &[u8], namespace: &Namespace, key: &Path) -> Result<Vec<u8>, SignError> {
         let cannot_run = |source| SignError::CannotRun { program: self.program.clone(), source };
         let mut command = Command::new(&self.program);
-        command.args(["-Y", "sign", "-n", &namespace.to_string()]);
+        command.args(["-q", "-Y", "sign", "-n", &namespace.to_string()]);
         if only_agent_has(key) {
             command.arg("-U");
         }

@@ -1,1 +1,6 @@
-//! placeholder
+//! What goes where, pure: entries into packs ([`packs`]), rows to where their bytes are
+//! ([`sequence`]), rows that are carried into frames ([`frames`]).
+
+pub mod frames;
+pub mod packs;
+pub mod sequence;

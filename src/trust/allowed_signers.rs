@@ -281,3 +281,159 @@ pub(super) fn parse_key_blob(text: &str) -> Option<(&str, Vec<u8>)> {
     let blob = base64::decode(digits.as_bytes()).filter(|blob| !blob.is_empty())?;
     Some((name, blob))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::trust::authenticator::{TestKey, base64, string};
+
+    const SCOPE: &str = "namespaces=\"airlift-head@v1/*\"";
+
+    fn rule(line: &str) -> Option<SignerRule> {
+        match AllowedSigners::parse(line.as_bytes()) {
+            Ok(_) => None,
+            Err(SignersError::Line { line_number: 1, rule }) => Some(rule),
+            Err(error) => panic!("{error} for {line}"),
+        }
+    }
+
+    fn signer(options: &str) -> Signer {
+        let key = TestKey::ed25519(1);
+        let file = format!("alice@example.org {options} {} a comment\n", key.line());
+        let signers = AllowedSigners::parse(file.as_bytes()).expect(options);
+        signers.signer(&PublicKey::decode(&key.blob()).expect("good")).expect("listed").clone()
+    }
+
+    #[test]
+    fn reads_every_key_type_between_comments_and_blank_lines() {
+        let keys = TestKey::one_of_each();
+        let mut file = String::from("# who may sign\n\n \t\n");
+        for (index, key) in keys.iter().enumerate() {
+            file += &format!("\tteam-{index} \t{SCOPE}\t {} \n", key.line());
+        }
+        let signers = AllowedSigners::parse(file.trim_end().as_bytes()).expect("good");
+        assert_eq!(signers.iter().count(), keys.len());
+        for (index, key) in keys.iter().enumerate() {
+            let key = PublicKey::decode(&key.blob()).expect("good");
+            let signer = signers.signer(&key).expect("listed");
+            assert_eq!(signer.principal.as_str(), format!("team-{index}"));
+        }
+    }
+
+    #[test]
+    fn each_broken_rule_refuses_the_file() {
+        let key = TestKey::ed25519(1).line();
+        let (type_name, digits) = key.split_once(' ').expect("two fields");
+        let bad_principal = |found: &str| SignerRule::BadPrincipal { found: found.to_owned() };
+        let bad_option = |found: &str| SignerRule::BadOption { found: found.to_owned() };
+        let bad_time = |found: &str| SignerRule::BadTime { found: found.to_owned() };
+        let bad_scope = |found: &str| SignerRule::BadNamespaces { found: found.to_owned() };
+        let cases = [
+            (format!("* {SCOPE} {key}"), bad_principal("*")),
+            (format!("a,b {SCOPE} {key}"), bad_principal("a,b")),
+            (format!("!a {SCOPE} {key}"), bad_principal("!a")),
+            (format!("\"a\" {SCOPE} {key}"), bad_principal("\"a\"")),
+            (format!("é {SCOPE} {key}"), bad_principal("é")),
+            (format!("a {key}"), SignerRule::NoNamespaces),
+            (format!("a valid-after=\"20260101Z\" {key}"), SignerRule::NoNamespaces),
+            (format!("a cert-authority,{SCOPE} {key}"), SignerRule::CertAuthority),
+            (format!("a {SCOPE},cert-authority {key}"), SignerRule::CertAuthority),
+            (format!("a {SCOPE},no-touch-required {key}"), bad_option("no-touch-required")),
+            (format!("a {SCOPE},x=\"y\" {key}"), bad_option("x=\"y\"")),
+            (format!("a {SCOPE},{SCOPE} {key}"), bad_option(SCOPE)),
+            (format!("a {SCOPE}, {key}"), bad_option("")),
+            (format!("a ,{SCOPE} {key}"), bad_option(&format!(",{SCOPE}"))),
+            (format!("a Namespaces=\"x\" {key}"), bad_option("Namespaces=\"x\"")),
+            (format!("a namespaces=x {key}"), bad_option("namespaces=x")),
+            (format!("a namespaces=\"x {key}"), bad_option("namespaces=\"x")),
+            (format!("a namespaces=\"x\"y {key}"), bad_option("namespaces=\"x\"y")),
+            (format!("a namespaces=\"x y\" {key}"), bad_option("namespaces=\"x")),
+            (format!("a namespaces=\"\" {key}"), bad_scope("")),
+            (format!("a namespaces=\"x,\" {key}"), bad_scope("x,")),
+            (format!("a namespaces=\"!\" {key}"), bad_scope("!")),
+            (format!("a namespaces=\"!!x\" {key}"), bad_scope("!!x")),
+            (format!("a namespaces=\"x\\\" {key}"), bad_scope("x\\")),
+            (format!("a {SCOPE},valid-after=\"20260101\" {key}"), bad_time("20260101")),
+            (format!("a {SCOPE},valid-before=\"19700101Z\" {key}"), bad_time("19700101Z")),
+            (format!("a {SCOPE},valid-after=\"20260102Z\",valid-before=\"20260102Z\" {key}"), SignerRule::NeverValid),
+            (format!("a {SCOPE}"), SignerRule::NoKey),
+            (format!("a {SCOPE} {type_name}"), SignerRule::NoKey),
+            (format!("a {SCOPE} {}", key.trim_end_matches('=').replacen("AAAA", "AAA", 1)), SignerRule::NoKey),
+            (format!("a {SCOPE} ecdsa-sha2-nistp256 {digits}"), SignerRule::WrongType),
+        ];
+        for (line, expected) in cases {
+            assert_eq!(rule(&line), Some(expected), "{line}");
+        }
+        let rsa = base64(&[string(b"ssh-rsa"), string(&[1, 0, 1]), string(&[0x7f; 256])].concat());
+        assert!(matches!(rule(&format!("a {SCOPE} ssh-rsa {rsa}")), Some(SignerRule::Key(_))));
+    }
+
+    #[test]
+    fn one_bad_line_refuses_the_good_ones_with_it() {
+        let good = format!("a {SCOPE} {}\n", TestKey::ed25519(1).line());
+        let bad = format!("b {}\n", TestKey::ed25519(2).line());
+        let found = AllowedSigners::parse(format!("{good}{bad}").as_bytes()).expect_err("the second line");
+        assert_eq!(found, SignersError::Line { line_number: 2, rule: SignerRule::NoNamespaces });
+    }
+
+    #[test]
+    fn a_key_stands_on_one_line_only() {
+        let key = TestKey::ed25519(1).line();
+        let file = format!("a {SCOPE} {key}\n# between\nb namespaces=\"x\" {key} other comment\n");
+        let principal = Principal::parse("a").expect("good");
+        assert_eq!(
+            AllowedSigners::parse(file.as_bytes()).err(),
+            Some(SignersError::KeyRepeated { line_number: 3, principal })
+        );
+    }
+
+    #[test]
+    fn a_file_without_signers_or_with_other_than_text_trusts_nobody() {
+        let line = format!("a {SCOPE} {}", TestKey::ed25519(1).line());
+        let not_text = |line_number| Some(SignersError::NotText { line_number });
+        for (file, expected) in [
+            (Vec::new(), Some(SignersError::Empty)),
+            (b"# nobody\n\n".to_vec(), Some(SignersError::Empty)),
+            (format!("{line}\r\n").into_bytes(), not_text(1)),
+            (format!("#\n{line} \u{1b}[0m").into_bytes(), not_text(2)),
+            (format!("{line}\0").into_bytes(), not_text(1)),
+            ([line.as_bytes(), b" \xff"].concat(), not_text(1)),
+            (vec![b'#'; (1 << 20) + 1], Some(SignersError::TooLong)),
+        ] {
+            assert_eq!(AllowedSigners::parse(&file).err(), expected);
+        }
+    }
+
+    #[test]
+    fn patterns_scope_a_key_to_streams_and_purposes() {
+        let allowed = |options: &str| {
+            let signer = signer(options);
+            ["head@v1/models-eu", "head@v1/datasets", "receipt@v1/models-eu"]
+                .map(|tail| signer.may_sign(&Namespace::parse(&format!("airlift-{tail}")).expect("good")))
+        };
+        assert_eq!(allowed("namespaces=\"airlift-head@v1/models-*\""), [true, false, false]);
+        assert_eq!(allowed("namespaces=\"airlift-*@v1/models-??\""), [true, false, true]);
+        assert_eq!(allowed("namespaces=\"airlift-head@v1/*,!*datasets\""), [true, false, false]);
+        assert_eq!(allowed("namespaces=\"*\""), [true, true, true]);
+        assert_eq!(allowed("namespaces=\"file,git\""), [false, false, false]);
+        assert_eq!(allowed("namespaces=\"!*datasets\""), [false, false, false]);
+    }
+
+    #[test]
+    fn reads_times_in_utc() {
+        let options = format!("valid-after=\"20260101Z\",{SCOPE},valid-before=\"202601010001Z\"");
+        let at = |second: u64| Some(Time::from_unix(1_767_225_600 + second));
+        assert_eq!(signer(&options).validity, Validity { after: at(0), before: at(60) });
+        assert_eq!(signer(SCOPE).validity, Validity::default());
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn arbitrary_text_never_panics(text in "[a!*,# =\"\\\\\tA-C\\n\u{80}]{0,80}") {
+            let file = format!("a {SCOPE} {}\n{text}", TestKey::ed25519(1).line());
+            if let Ok(signers) = AllowedSigners::parse(file.as_bytes()) {
+                proptest::prop_assert!(signers.iter().count() >= 1);
+            }
+        }
+    }
+}

@@ -44,11 +44,14 @@ impl TrustedHead {
     /// # Errors
     /// Names the first broken rule.
     pub fn accept(authentic: Authentic, terms: &Terms) -> Result<TrustedHead, TrustError> {
+        if authentic.namespace().purpose != Purpose::Head {
+            return Err(TrustError::WrongPurpose);
+        }
         let head = Head::decode(authentic.bytes()).map_err(TrustError::Head)?;
         // The clock takes no part: a wrong one must not outlaw honest bundles for ever.
         let floor = terms.installed_at.map_or(head.created_at, |installed| installed.max(head.created_at));
         let trusted = authentic.accept(Moment { now: terms.now, floor }, terms.threshold)?;
-        check_namespace(&trusted, &head)?;
+        check_stream(&trusted, &head)?;
         if let Some(audience) = &head.audience
             && terms.audience.as_ref() != Some(audience)
         {
@@ -104,12 +107,13 @@ impl UntrustedHead {
     }
 }
 
-fn check_namespace(trusted: &TrustedBytes, head: &Head) -> Result<(), TrustError> {
-    let namespace = trusted.namespace();
-    if namespace.purpose == Purpose::Head && namespace.stream == head.stream {
-        return Ok(());
+fn check_stream(trusted: &TrustedBytes, head: &Head) -> Result<(), TrustError> {
+    let stream = &trusted.namespace().stream;
+    if head.stream == *stream {
+        Ok(())
+    } else {
+        Err(TrustError::WrongStream { expected: stream.clone(), found: head.stream.clone() })
     }
-    Err(TrustError::WrongStream { expected: namespace.stream.clone(), found: head.stream.clone() })
 }
 
 /// What is known of the release that a stream has reached here.
@@ -228,5 +232,222 @@ pub fn judge_release(head: &Head, installed: Option<&Installed>, enrol: Enrol) -
             Err(ReleaseError::OtherHistory { previous, installed })
         }
         _ => Ok(Step::Next),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::policy::{Authority, Expected, SignatureFile, authenticate};
+    use super::super::{AllowedSigners, Revoked};
+    use super::*;
+    use crate::format::head::tests::full_head;
+    use crate::trust::authenticator::TestKey;
+
+    const CREATED: u64 = 1_790_000_000;
+
+    fn plain_head() -> Head {
+        let mut head = full_head();
+        (head.critical, head.audience, head.not_after) = (Vec::new(), None, None);
+        head
+    }
+
+    fn changed(change: impl FnOnce(&mut Head)) -> Head {
+        let mut head = plain_head();
+        change(&mut head);
+        head
+    }
+
+    fn terms() -> Terms {
+        Terms { threshold: NonZeroUsize::MIN, audience: None, now: Time::from_unix(0), installed_at: None }
+    }
+
+    fn name(text: &str) -> Name {
+        Name::parse(text).expect("a name")
+    }
+
+    fn accept_signed(bytes: &[u8], stream: &str, options: &str, terms: &Terms) -> Result<TrustedHead, TrustError> {
+        let key = TestKey::ed25519(1);
+        let line = format!("alice namespaces=\"airlift-*\"{options} {}", key.line());
+        let signers = AllowedSigners::parse(line.as_bytes()).expect("good");
+        let file = SignatureFile { number: 1, bytes: key.sign(&format!("airlift-head@v1/{stream}"), bytes) };
+        let expected = Expected { purpose: Purpose::Head, stream: Some(name(stream)) };
+        let authority = Authority { signers: &signers, revoked: &Revoked::default() };
+        let authentic = authenticate(Bytes::copy_from_slice(bytes), &[file], &expected, authority)?;
+        TrustedHead::accept(authentic, terms)
+    }
+
+    fn accept(head: &Head, terms: &Terms) -> Result<TrustedHead, TrustError> {
+        accept_signed(&head.encode(), "models-eu", "", terms)
+    }
+
+    #[test]
+    fn a_signed_head_is_trusted_with_its_bytes() {
+        let head = plain_head();
+        let trusted = accept(&head, &terms()).expect("good");
+        assert_eq!(trusted.head(), &head);
+        assert_eq!(trusted.bytes(), &head.encode());
+        assert_eq!(trusted.principals().len(), 1);
+        assert_eq!(trusted.uncounted(), []);
+        assert_eq!(UntrustedHead::decode(&head.encode()).expect("a head").head(), &head);
+    }
+
+    #[test]
+    fn signed_bytes_that_are_no_head_are_untrusted() {
+        for bytes in [&b"{}"[..], b"", b"\xff", &[plain_head().encode(), b"\n".to_vec()].concat()] {
+            let error = accept_signed(bytes, "models-eu", "", &terms()).expect_err("no head");
+            assert!(matches!(error, TrustError::Head(_)));
+            assert_eq!(error.class(), Class::Untrusted);
+        }
+    }
+
+    #[test]
+    fn every_flipped_bit_of_the_head_is_untrusted() {
+        let head = plain_head();
+        let key = TestKey::ed25519(1);
+        let signature = key.sign("airlift-head@v1/models-eu", &head.encode());
+        let line = format!("alice namespaces=\"airlift-*\" {}", key.line());
+        let signers = AllowedSigners::parse(line.as_bytes()).expect("good");
+        let expected = Expected { purpose: Purpose::Head, stream: Some(name("models-eu")) };
+        let files = [SignatureFile { number: 1, bytes: signature }];
+        let authority = Authority { signers: &signers, revoked: &Revoked::default() };
+        let bytes = head.encode();
+        for bit in (0..bytes.len() * 8).step_by(7) {
+            let mut flipped = bytes.clone();
+            flipped[bit / 8] ^= 1 << (bit % 8);
+            let error = authenticate(flipped.into(), &files, &expected, authority).expect_err("flipped");
+            assert!(matches!(error, TrustError::NotSigned { .. }), "bit {bit}");
+        }
+    }
+
+    #[test]
+    fn the_head_is_of_the_stream_that_was_signed() {
+        let head = plain_head();
+        let error = accept_signed(&head.encode(), "models-us", "", &terms()).expect_err("other stream");
+        assert_eq!(error.to_string(), "the head is of stream models-eu, signed and expected as models-us");
+    }
+
+    #[test]
+    fn a_receipt_is_never_a_head() {
+        let key = TestKey::ed25519(1);
+        let line = format!("alice namespaces=\"airlift-*\" {}", key.line());
+        let signers = AllowedSigners::parse(line.as_bytes()).expect("good");
+        let bytes = plain_head().encode();
+        let file = SignatureFile { number: 1, bytes: key.sign("airlift-receipt@v1/models-eu", &bytes) };
+        let expected = Expected { purpose: Purpose::Receipt, stream: None };
+        let authority = Authority { signers: &signers, revoked: &Revoked::default() };
+        let authentic = authenticate(bytes.into(), &[file], &expected, authority).expect("a receipt");
+        assert!(matches!(TrustedHead::accept(authentic, &terms()), Err(TrustError::WrongPurpose)));
+    }
+
+    #[test]
+    fn a_named_audience_must_be_ours() {
+        let head = changed(|head| head.audience = Some(name("enclave-1")));
+        let to = |audience: Option<&str>| accept(&head, &Terms { audience: audience.map(name), ..terms() });
+        assert!(to(Some("enclave-1")).is_ok());
+        assert!(matches!(to(Some("enclave-2")), Err(TrustError::WrongAudience { .. })));
+        assert!(matches!(to(None), Err(TrustError::WrongAudience { expected: None, .. })));
+        assert!(accept(&plain_head(), &Terms { audience: Some(name("enclave-1")), ..terms() }).is_ok());
+    }
+
+    #[test]
+    fn the_clock_never_raises_the_floor() {
+        let head = plain_head();
+        let floor = |now, installed_at: Option<u64>| {
+            let terms = Terms { now: Time::from_unix(now), installed_at: installed_at.map(Time::from_unix), ..terms() };
+            accept(&head, &terms).expect("good").floor().unix()
+        };
+        let in_2099 = 4_070_908_800;
+        assert_eq!(floor(0, None), CREATED);
+        assert_eq!(floor(in_2099, None), CREATED);
+        assert_eq!(floor(0, Some(CREATED + 5)), CREATED + 5);
+        assert_eq!(floor(in_2099, Some(CREATED - 5)), CREATED);
+    }
+
+    #[test]
+    fn the_end_of_a_bundle_is_judged_by_the_floor_alone() {
+        let head = changed(|head| head.not_after = Some(Time::from_unix(CREATED + 10)));
+        let at = |now, installed_at: u64| {
+            let installed_at = Some(Time::from_unix(installed_at));
+            accept(&head, &Terms { now: Time::from_unix(now), installed_at, ..terms() })
+        };
+        assert!(at(0, CREATED + 10).is_ok());
+        assert!(at(4_070_908_800, CREATED).is_ok());
+        assert!(matches!(at(0, CREATED + 11), Err(TrustError::PastEnd { .. })));
+    }
+
+    #[test]
+    fn a_key_past_its_end_by_the_floor_does_not_count_whatever_the_clock_says() {
+        let bytes = plain_head().encode();
+        // The head was made on 2026-09-21.
+        let with = |options| accept_signed(&bytes, "models-eu", options, &terms());
+        assert!(with(",valid-before=\"20260922Z\"").is_ok());
+        assert!(matches!(with(",valid-before=\"20260921Z\""), Err(TrustError::TooFewPrincipals { .. })));
+        assert!(with(",valid-after=\"20260921Z\"").is_ok());
+        assert!(with(",valid-after=\"20260922Z\"").is_err());
+    }
+
+    #[test]
+    fn an_unknown_critical_feature_refuses() {
+        let head = changed(|head| head.critical = vec![name("parity")]);
+        let error = accept(&head, &terms()).expect_err("unknown");
+        assert_eq!(error.to_string(), "the bundle needs feature parity, which this version does not have");
+        assert_eq!(error.class(), Class::Refused);
+    }
+
+    fn release(counter: u64, content: &str) -> Release {
+        Release { counter, content_id: Digest::of(content.as_bytes()) }
+    }
+
+    fn judge(offered: Release, previous: Option<Release>, installed: Release) -> Result<Step, ReleaseError> {
+        let head = changed(|head| {
+            (head.counter, head.content_id, head.previous) = (offered.counter, offered.content_id, previous);
+        });
+        let installed = Installed { release: installed, created_at: Time::from_unix(0) };
+        judge_release(&head, Some(&installed), Enrol::NotAsked)
+    }
+
+    #[test]
+    fn a_stream_is_enrolled_by_asking_only() {
+        let head = plain_head();
+        assert_eq!(judge_release(&head, None, Enrol::Allowed), Ok(Step::First));
+        let error = judge_release(&head, None, Enrol::NotAsked).expect_err("not asked");
+        assert_eq!(error.class(), Class::Refused);
+        let installed = Installed { release: head.release(), created_at: head.created_at };
+        assert_eq!(judge_release(&head, Some(&installed), Enrol::Allowed), Ok(Step::Same));
+    }
+
+    #[test]
+    fn a_lower_counter_is_older_and_the_same_one_the_same_or_a_fork() {
+        let installed = release(7, "seven");
+        let older = judge(release(6, "six"), None, installed).expect_err("older");
+        assert_eq!((older.class(), older), (Class::Older, ReleaseError::Older { offered: 6, installed: 7 }));
+        assert_eq!(judge(installed, None, installed), Ok(Step::Same));
+        assert_eq!(judge(installed, Some(release(3, "elsewhere")), installed), Ok(Step::Same));
+        let fork = judge(release(7, "other"), None, installed).expect_err("fork");
+        assert!(matches!(fork, ReleaseError::Fork { counter: 7, offered, installed } if offered != installed));
+        assert_eq!(fork.class(), Class::Older);
+    }
+
+    #[test]
+    fn a_counter_jumps_up_to_its_limit() {
+        let installed = release(7, "seven");
+        assert_eq!(judge(release(7 + (1 << 20), "far"), None, installed), Ok(Step::Next));
+        for counter in [8 + (1 << 20), (1 << 53) - 1] {
+            let error = judge(release(counter, "far"), None, installed).expect_err("too far");
+            assert_eq!((error.class(), error), (Class::Older, ReleaseError::Jump { offered: counter, installed: 7 }));
+        }
+    }
+
+    #[test]
+    fn the_release_before_must_be_ours_or_later() {
+        let installed = release(7, "seven");
+        let next = |previous| judge(release(9, "nine"), previous, installed);
+        assert_eq!(next(None), Ok(Step::Next));
+        assert_eq!(next(Some(installed)), Ok(Step::Next));
+        assert_eq!(next(Some(release(8, "skipped"))), Ok(Step::Next));
+        for previous in [release(7, "other"), release(6, "six")] {
+            let error = next(Some(previous)).expect_err("other history");
+            assert_eq!((error.class(), error), (Class::Older, ReleaseError::OtherHistory { previous, installed }));
+        }
     }
 }

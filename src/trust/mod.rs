@@ -21,3 +21,8 @@ pub use revoked::Revoked;
 pub use sshsig::{Namespace, Purpose, Sshsig};
 pub use validity::Validity;
 pub use wire::WireError;
+
+#[cfg(test)]
+#[path = "../../tests/suite/authenticator.rs"]
+#[allow(dead_code, reason = "the suite uses the rest")]
+pub(crate) mod authenticator;

@@ -164,6 +164,9 @@ pub enum TrustError {
         /// The signatures that do not count.
         uncounted: Vec<Uncounted>,
     },
+    /// T-54: signed as something else than a head.
+    #[error("the bytes are not signed as a head")]
+    WrongPurpose,
     /// T-61: signed bytes that are no head.
     #[error("the signed head breaks a rule")]
     Head(#[source] HeadError),
@@ -369,5 +372,207 @@ impl fmt::Display for Uncounted {
             UncountedReason::OutOfScope(principal) => write!(f, "of {principal} may not sign for this stream"),
             UncountedReason::OutOfTime(principal) => write!(f, "of {principal} is not valid at this time"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::trust::authenticator::{TestKey, armour};
+
+    const MODELS: &str = "airlift-head@v1/models-eu";
+    const MESSAGE: &[u8] = b"{}\n";
+
+    /// One line a key: `principal options key`.
+    fn signers(lines: &[(&str, &str, &TestKey)]) -> AllowedSigners {
+        let line = |(principal, options, key): &(&str, &str, &TestKey)| {
+            format!("{principal} namespaces=\"airlift-head@v1/models-*\"{options} {}\n", key.line())
+        };
+        AllowedSigners::parse(lines.iter().map(line).collect::<String>().as_bytes()).expect("good")
+    }
+
+    fn files(all: &[Vec<u8>]) -> Vec<SignatureFile> {
+        all.iter().zip(1..).map(|(bytes, number)| SignatureFile { number, bytes: bytes.clone() }).collect()
+    }
+
+    fn name(text: &str) -> Name {
+        Name::parse(text).expect("a name")
+    }
+
+    fn check(all: &[Vec<u8>], signers: &AllowedSigners, revoked: &str) -> Result<Authentic, TrustError> {
+        let expected = Expected { purpose: Purpose::Head, stream: Some(name("models-eu")) };
+        let revoked = Revoked::parse(revoked.as_bytes()).expect("good");
+        let message = Bytes::from_static(MESSAGE);
+        authenticate(message, &files(all), &expected, Authority { signers, revoked: &revoked })
+    }
+
+    fn accept(authentic: Authentic, at: u64, threshold: usize) -> Result<TrustedBytes, TrustError> {
+        let moment = Moment { now: Time::from_unix(at), floor: Time::from_unix(0) };
+        authentic.accept(moment, NonZeroUsize::new(threshold).expect("not zero"))
+    }
+
+    fn reasons(found: Result<Authentic, TrustError>) -> Vec<UncountedReason> {
+        match found {
+            Err(TrustError::TooFewPrincipals { uncounted, principals, .. }) if principals.is_empty() => {
+                uncounted.into_iter().map(|uncounted| uncounted.reason).collect()
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn one_signature_by_a_listed_key_makes_bytes_authentic() {
+        for key in TestKey::one_of_each() {
+            let signers = signers(&[("alice", "", &key)]);
+            let authentic = check(&[key.sign(MODELS, MESSAGE)], &signers, "").expect(key.type_name);
+            assert_eq!(authentic.bytes(), MESSAGE);
+            assert_eq!(authentic.namespace().to_string(), MODELS);
+            let trusted = accept(authentic, 0, 1).expect("one of one");
+            assert_eq!(trusted.principals().iter().map(Principal::as_str).collect::<Vec<_>>(), ["alice"]);
+        }
+    }
+
+    #[test]
+    fn the_signatures_say_the_stream_where_none_is_expected() {
+        let key = TestKey::ed25519(1);
+        let signers = signers(&[("alice", "", &key), ("bob", "", &TestKey::ed25519(2))]);
+        let none = Revoked::default();
+        let expected = Expected { purpose: Purpose::Head, stream: None };
+        let judge = |all: &[Vec<u8>]| {
+            let authority = Authority { signers: &signers, revoked: &none };
+            authenticate(Bytes::from_static(MESSAGE), &files(all), &expected, authority)
+        };
+        let one = key.sign("airlift-head@v1/models-us", MESSAGE);
+        assert_eq!(judge(std::slice::from_ref(&one)).expect("good").namespace().stream, name("models-us"));
+        let other = TestKey::ed25519(2).sign(MODELS, MESSAGE);
+        assert!(matches!(judge(&[one, other]), Err(TrustError::WrongNamespace { number: 2, .. })));
+    }
+
+    #[test]
+    fn no_signature_and_too_many_are_refused_before_any_is_read() {
+        let key = TestKey::ed25519(1);
+        let signers = signers(&[("alice", "", &key)]);
+        assert!(matches!(check(&[], &signers, ""), Err(TrustError::NoSignatures)));
+        let mut all = vec![key.sign(MODELS, MESSAGE)];
+        all.resize(10_001, b"junk".to_vec());
+        let started = std::time::Instant::now();
+        assert!(matches!(check(&all, &signers, ""), Err(TrustError::TooManySignatures { found_count: 10_001 })));
+        assert!(started.elapsed().as_millis() < 1_000);
+        all.truncate(17);
+        assert!(matches!(check(&all, &signers, ""), Err(TrustError::TooManySignatures { found_count: 17 })));
+        all.truncate(16);
+        assert!(matches!(check(&all, &signers, ""), Err(TrustError::BadSignature { number: 2, .. })));
+        all.truncate(1);
+        all.resize(16, all[0].clone());
+        assert!(check(&all, &signers, "").is_ok());
+    }
+
+    #[test]
+    fn an_unknown_key_is_named_and_does_not_count() {
+        let (known, unknown) = (TestKey::ed25519(1), TestKey::ed25519(2));
+        let signers = signers(&[("alice", "", &known)]);
+        let error = check(&[unknown.sign(MODELS, MESSAGE)], &signers, "").expect_err("unknown");
+        assert_eq!(
+            error.to_string(),
+            format!(
+                "0 of 1 needed principals signed; signature 1 does not count: key {} is unknown",
+                fingerprint(&unknown)
+            )
+        );
+        let both = [unknown.sign(MODELS, MESSAGE), known.sign(MODELS, MESSAGE)];
+        let authentic = check(&both, &signers, "").expect("alice signed");
+        assert_eq!(authentic.uncounted().len(), 1);
+        assert_eq!(authentic.uncounted()[0].reason, UncountedReason::UnknownKey);
+        assert_eq!(authentic.signatures().len(), 1);
+    }
+
+    fn fingerprint(key: &TestKey) -> String {
+        super::super::PublicKey::decode(&key.blob()).expect("good").fingerprint().to_string()
+    }
+
+    #[test]
+    fn an_invalid_signature_by_a_listed_key_refuses_all() {
+        let (alice, bob) = (TestKey::ed25519(1), TestKey::ed25519(2));
+        let signers = signers(&[("alice", "", &alice), ("bob", "", &bob)]);
+        let all = [alice.sign(MODELS, MESSAGE), bob.sign(MODELS, b"other")];
+        assert!(matches!(check(&all, &signers, ""), Err(TrustError::NotSigned { number: 2, .. })));
+    }
+
+    #[test]
+    fn a_signature_by_another_key_does_not_count_for_the_named_one() {
+        let (alice, mallory) = (TestKey::ed25519(1), TestKey::ed25519(2));
+        let signers = signers(&[("alice", "", &alice)]);
+        let mut record = mallory.record(MODELS, MESSAGE);
+        record.key = alice.blob();
+        let found = check(&[armour(&record.bytes())], &signers, "");
+        assert!(matches!(found, Err(TrustError::NotSigned { number: 1, .. })));
+    }
+
+    #[test]
+    fn the_threshold_counts_principals() {
+        let [one, two, three] = [1, 2, 3].map(TestKey::ed25519);
+        let signers = signers(&[("alice", "", &one), ("alice", "", &two), ("bob", "", &three)]);
+        let [a, b, c] = [&one, &two, &three].map(|key| key.sign(MODELS, MESSAGE));
+        let count = |all: &[Vec<u8>]| accept(check(all, &signers, "").expect("authentic"), 0, 2);
+        for all in [vec![a.clone()], vec![a.clone(), a.clone()], vec![a.clone(), b.clone()]] {
+            let error = count(&all).expect_err("one principal");
+            assert!(matches!(&error, TrustError::TooFewPrincipals { principals, .. } if principals.len() == 1));
+            assert_eq!(error.class(), Class::Untrusted);
+        }
+        assert_eq!(count(&[a, b, c]).expect("alice and bob").principals().len(), 2);
+    }
+
+    #[test]
+    fn a_revoked_key_does_not_count() {
+        let (alice, bob) = (TestKey::ed25519(1), TestKey::ed25519(2));
+        let signers = signers(&[("alice", "", &alice), ("bob", "", &bob)]);
+        let revoked = alice.line();
+        let only = check(&[alice.sign(MODELS, MESSAGE)], &signers, &revoked);
+        assert_eq!(reasons(only), [UncountedReason::RevokedKey]);
+        let both = [alice.sign(MODELS, MESSAGE), bob.sign(MODELS, MESSAGE)];
+        let trusted = accept(check(&both, &signers, &revoked).expect("bob signed"), 0, 1).expect("bob");
+        assert_eq!(trusted.principals().len(), 1);
+        assert_eq!(trusted.uncounted()[0].fingerprint.to_string(), fingerprint(&alice));
+    }
+
+    #[test]
+    fn a_key_counts_in_its_scope_only() {
+        let key = TestKey::ed25519(1);
+        let signers = signers(&[("alice", "", &key)]);
+        let found = check(&[key.sign("airlift-head@v1/datasets", MESSAGE)], &signers, "");
+        assert_eq!(reasons(found), [UncountedReason::OutOfScope(Principal::parse("alice").expect("good"))]);
+    }
+
+    #[test]
+    fn a_signature_for_another_stream_or_purpose_refuses_all() {
+        let key = TestKey::ed25519(1);
+        let line = format!("alice namespaces=\"airlift-*\" {}", key.line());
+        let signers = AllowedSigners::parse(line.as_bytes()).expect("good");
+        for namespace in ["airlift-head@v1/models-us", "airlift-receipt@v1/models-eu"] {
+            let found = check(&[key.sign(namespace, MESSAGE)], &signers, "").expect_err(namespace);
+            let text = format!("signature 1 of alice is for {namespace} instead of {MODELS}");
+            assert_eq!(found.to_string(), text);
+        }
+    }
+
+    #[test]
+    fn keys_are_judged_by_the_later_of_clock_and_floor() {
+        let key = TestKey::ed25519(1);
+        let options = ",valid-after=\"19700101000010Z\",valid-before=\"19700101000020Z\"";
+        let signers = signers(&[("alice", options, &key)]);
+        let judge = |now, floor| {
+            let moment = Moment { now: Time::from_unix(now), floor: Time::from_unix(floor) };
+            let authentic = check(&[key.sign(MODELS, MESSAGE)], &signers, "").expect("authentic");
+            authentic.accept(moment, NonZeroUsize::MIN).is_ok()
+        };
+        assert_eq!(
+            [(0, 9), (0, 10), (0, 20), (0, 21)].map(|(now, floor)| judge(now, floor)),
+            [false, true, true, false]
+        );
+        assert_eq!(
+            [(9, 0), (10, 0), (20, 0), (21, 0)].map(|(now, floor)| judge(now, floor)),
+            [false, true, true, false]
+        );
+        assert!(!judge(15, 21) && !judge(21, 15));
     }
 }

@@ -79,3 +79,57 @@ fn parse_line(line: &str) -> Option<Fingerprint> {
     let inner = Reader::new(&blob).string().ok()?;
     (inner == name.as_bytes()).then(|| Fingerprint::of_blob(&blob))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::trust::authenticator::{TestKey, base64, string};
+
+    fn key(test_key: &TestKey) -> PublicKey {
+        PublicKey::decode(&test_key.blob()).expect("good")
+    }
+
+    #[test]
+    fn revokes_by_key_and_by_fingerprint() {
+        let [one, two, three, four] = [1, 2, 3, 4].map(TestKey::ed25519);
+        let rsa = base64(&[string(b"ssh-rsa"), string(&[1, 0, 1]), string(&[0x7f; 256])].concat());
+        let file = format!(
+            "# lost\n{} was alice\n\n{} was bob\nhash: {}\nssh-rsa {rsa}",
+            one.line(),
+            key(&two).fingerprint(),
+            key(&three).fingerprint(),
+        );
+        let revoked = Revoked::parse(file.as_bytes()).expect("good");
+        assert_eq!([&one, &two, &three, &four].map(|one| revoked.contains(&key(one))), [true, true, true, false]);
+    }
+
+    #[test]
+    fn an_empty_list_revokes_nobody() {
+        assert!(!Revoked::parse(b"").expect("good").contains(&key(&TestKey::ed25519(1))));
+    }
+
+    #[test]
+    fn one_bad_line_refuses_the_list() {
+        let fingerprint = key(&TestKey::ed25519(1)).fingerprint().to_string();
+        let digits = base64(&TestKey::ed25519(1).blob());
+        let bad = [
+            "serial: 1".to_owned(),
+            "SHA256:".to_owned(),
+            format!("{fingerprint}="),
+            fingerprint[..49].to_owned(),
+            fingerprint.replace("SHA256", "sha256"),
+            "MD5:00:11".to_owned(),
+            format!("ssh-rsa {digits}"),
+            "ssh-ed25519".to_owned(),
+            "ssh-ed25519 AAAA!".to_owned(),
+            format!("alice {}", TestKey::ed25519(1).line()),
+            "\u{7f}".to_owned(),
+        ];
+        for line in bad {
+            let found = Revoked::parse(format!("#\n{line}\n").as_bytes()).err();
+            assert_eq!(found, Some(RevokedError::BadLine { line_number: 2 }), "{line}");
+        }
+        assert_eq!(Revoked::parse(b"SSHKRL\n\0\0\0\0\x01").err(), Some(RevokedError::BinaryKrl));
+        assert_eq!(Revoked::parse(&vec![b'\n'; (16 << 20) + 1]).err(), Some(RevokedError::TooLong));
+    }
+}

@@ -143,7 +143,8 @@ fn read_open_uploads(file: &File) -> io::Result<BTreeMap<u64, JournalledUpload>>
 }
 
 fn decode(line: &[u8]) -> Option<Fact> {
-    let line = line.strip_suffix(b"\n")?;
+    // The last line may lack its end where a crash cut it just there: the CRC decides.
+    let line = line.strip_suffix(b"\n").unwrap_or(line);
     let (crc, json) = (line.get(..8)?, line.get(9..)?);
     let crc = u32::from_str_radix(std::str::from_utf8(crc).ok()?, 16).ok()?;
     if line[8] != b' ' || crc != crc_of(json) {

@@ -1,0 +1,132 @@
+//! The journal: one line for each finished volume, from which a repeated run goes on.
+
+use super::Figures;
+use super::error::PackError;
+use super::records::LogState;
+use crate::format::{Digest, EntryPath, Mark};
+use crate::pipeline::walk::{SourceEntry, SourceKind, Stamp};
+use serde::{Deserialize, Serialize};
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+
+/// What was done when a volume was finished.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Line {
+    /// The number of the volume.
+    pub(super) volume: u32,
+    /// Its length in bytes.
+    pub(super) volume_len: u64,
+    /// The logs of entries, rows, marks and packs.
+    pub(super) logs: [LogState; 4],
+    /// What comes next.
+    pub(super) position: Position,
+    /// What has been counted.
+    pub(super) figures: Figures,
+    /// Whether this is the last volume.
+    pub(super) is_last: bool,
+}
+
+/// A place in the source: which entry comes next, and how much of it is done.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Position {
+    /// Index of the entry.
+    pub(super) entry: u64,
+    /// The ordinal of the next row.
+    pub(super) ordinal: u64,
+    /// Set in a file of several parts.
+    pub(super) file: Option<OpenFile>,
+}
+
+/// A file of several parts that is packed up to some place.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct OpenFile {
+    /// Bytes of its current part that are done.
+    pub(super) part_offset: u64,
+    /// The ordinal of its first row.
+    pub(super) file_ordinal: u64,
+    path: String,
+    len: u64,
+    stamp: [u64; 4],
+    words: [u32; 8],
+    tail: Vec<u8>,
+    offset: u64,
+}
+
+impl OpenFile {
+    pub(super) fn new(source: &SourceEntry, mark: &Mark, part_offset: u64, file_ordinal: u64) -> OpenFile {
+        let stamp = &source.stamp;
+        OpenFile {
+            part_offset,
+            file_ordinal,
+            path: source.path.as_str().to_owned(),
+            len: source.len,
+            stamp: [stamp.mtime_ns as u64, stamp.ctime_ns as u64, stamp.inode, stamp.device],
+            words: *mark.words(),
+            tail: mark.tail().to_vec(),
+            offset: mark.offset(),
+        }
+    }
+
+    /// Returns the file as it was listed.
+    pub(super) fn source(&self) -> Option<SourceEntry> {
+        let path = EntryPath::parse(self.path.as_bytes()).ok()?;
+        let [mtime_ns, ctime_ns, inode, device] = self.stamp;
+        let stamp = Stamp { mtime_ns: mtime_ns as i64, ctime_ns: ctime_ns as i64, inode, device };
+        Some(SourceEntry { path, kind: SourceKind::File, len: self.len, stamp })
+    }
+
+    /// Returns the mark behind what is done.
+    pub(super) fn mark(&self) -> Option<Mark> {
+        Mark::from_parts(self.words, &self.tail, self.offset)
+    }
+}
+
+/// The journal of a bundle that is being packed.
+pub(super) struct Journal {
+    file: File,
+    path: PathBuf,
+}
+
+impl Journal {
+    /// Opens the journal and returns its lines up to the first that is not whole.
+    pub(super) fn open(path: &Path) -> Result<(Journal, Vec<Line>), PackError> {
+        let failed = PackError::io("open", path);
+        let file = OpenOptions::new().append(true).create(true).mode(0o600).open(path).map_err(&failed)?;
+        let text = std::fs::read(path).map_err(&failed)?;
+        let lines = text.split_inclusive(|&byte| byte == b'\n').map_while(decode).collect();
+        Ok((Journal { file, path: path.to_owned() }, lines))
+    }
+
+    /// Keeps only these lines.
+    pub(super) fn rewrite(&mut self, lines: &[Line]) -> Result<(), PackError> {
+        let bytes: Vec<u8> = lines.iter().flat_map(encode).collect();
+        let written = self.file.set_len(0).and_then(|()| self.file.write_all(&bytes));
+        self.sync(written)
+    }
+
+    /// Appends a line and makes it durable.
+    pub(super) fn append(&mut self, line: &Line) -> Result<(), PackError> {
+        let written = self.file.write_all(&encode(line));
+        self.sync(written)
+    }
+
+    fn sync(&self, written: io::Result<()>) -> Result<(), PackError> {
+        written.and_then(|()| self.file.sync_data()).map_err(PackError::io("write", &self.path))
+    }
+}
+
+/// A line is the digest of its text, a space, its text and a newline.
+fn encode(line: &Line) -> Vec<u8> {
+    // Numbers, texts and lists always serialise.
+    let text = serde_json::to_string(line).unwrap_or_default();
+    format!("{} {text}\n", Digest::of(text.as_bytes())).into_bytes()
+}
+
+fn decode(bytes: &[u8]) -> Option<Line> {
+    let (digest, text) = bytes.strip_suffix(b"\n")?.split_at_checked(64)?;
+    let text = text.strip_prefix(b" ")?;
+    let is_whole = Digest::from_hex(std::str::from_utf8(digest).ok()?) == Some(Digest::of(text));
+    is_whole.then(|| serde_json::from_slice(text).ok())?
+}

@@ -63,8 +63,7 @@ pub(crate) fn find_one(places: &[PathBuf]) -> Result<Found, Failure> {
 /// It is not there, not trusted, or can't be read.
 pub(crate) fn open_trusted(places: &[PathBuf], trust: &TrustArgs, files: &TrustFiles) -> Result<Opened, Failure> {
     let found = find_one(places)?;
-    let terms =
-        Terms { threshold: trust.threshold, audience: trust.audience.clone(), now: now(), installed_at: None };
+    let terms = Terms { threshold: trust.threshold, audience: trust.audience.clone(), now: now(), installed_at: None };
     let place = found.media.first().map(|medium| medium.path().display().to_string()).unwrap_or_default();
     let demand = Demand { authority: files.authority(), stream: trust.stream.clone(), terms };
     Opened::trusted(found, demand).map_err(|error| match error {

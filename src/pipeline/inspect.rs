@@ -65,8 +65,8 @@ pub struct Opened {
 }
 
 enum Kind {
-    Trusted(TrustedBundle),
-    Untrusted(Bundle),
+    Trusted(Box<TrustedBundle>),
+    Untrusted(Box<Bundle>),
 }
 
 impl Opened {
@@ -79,7 +79,7 @@ impl Opened {
         let expected = Expected { purpose: Purpose::Head, stream: demand.stream };
         let authentic = authenticate(found.head.into(), &signatures, &expected, demand.authority)?;
         let head = TrustedHead::accept(authentic, &demand.terms)?;
-        let kind = Kind::Trusted(TrustedBundle::open(head, sources_of(&media))?);
+        let kind = Kind::Trusted(Box::new(TrustedBundle::open(head, sources_of(&media))?));
         Ok(Opened { kind, media, signatures })
     }
 
@@ -90,14 +90,14 @@ impl Opened {
     pub fn untrusted(found: Found) -> Result<Opened, OpenError> {
         let (media, signatures) = parts_of(found.media, found.signatures);
         let head = UntrustedHead::decode(&found.head)?;
-        let kind = Kind::Untrusted(Bundle::open_untrusted(&head, sources_of(&media))?);
+        let kind = Kind::Untrusted(Box::new(Bundle::open_untrusted(&head, sources_of(&media))?));
         Ok(Opened { kind, media, signatures })
     }
 
     /// Returns the trusted bundle; nothing where nobody vouches for it.
     pub fn vouched(&self) -> Option<&TrustedBundle> {
         match &self.kind {
-            Kind::Trusted(bundle) => Some(bundle),
+            Kind::Trusted(bundle) => Some(bundle.as_ref()),
             Kind::Untrusted(_) => None,
         }
     }
@@ -124,8 +124,8 @@ impl Deref for Opened {
 
     fn deref(&self) -> &Bundle {
         match &self.kind {
-            Kind::Trusted(bundle) => bundle,
-            Kind::Untrusted(bundle) => bundle,
+            Kind::Trusted(bundle) => bundle.as_ref(),
+            Kind::Untrusted(bundle) => bundle.as_ref(),
         }
     }
 }

@@ -1,6 +1,8 @@
 //! The joined flows: pack, verify, import, export.
 
 pub mod bundle;
+pub mod contents;
+pub mod export;
 pub mod import;
 pub mod inspect;
 pub mod lookup;

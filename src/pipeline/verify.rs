@@ -280,7 +280,7 @@ struct CheckWorker {
 
 /// Tells whether the bytes of a piece give the mark or SHA-256 behind it (F-23). A piece in the middle
 /// of a part proves nothing by itself: its chunks do.
-fn proves(piece: &Piece, bytes: &[u8]) -> bool {
+pub(in crate::pipeline) fn proves(piece: &Piece, bytes: &[u8]) -> bool {
     let Some(file) = &piece.file else { return true };
     if !piece.part.starts || !piece.part.ends {
         return true;

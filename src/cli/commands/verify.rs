@@ -109,9 +109,10 @@ impl Outcome<'_> {
 
 /// Displays a finding: what and where on one line, then the files that need the bytes.
 pub(crate) fn finding_text(finding: &Finding) -> String {
-    let extent = finding.extent.as_ref().map(|(volume, range)| {
-        format!("volume {}, bytes {} to {}, ", volume.number(), range.start, range.end)
-    });
+    let extent = finding
+        .extent
+        .as_ref()
+        .map(|(volume, range)| format!("volume {}, bytes {} to {}, ", volume.number(), range.start, range.end));
     let rule = finding.rule.map(|rule| format!(" ({rule})")).unwrap_or_default();
     let extent = extent.unwrap_or_default();
     let line = format!("{}: {extent}{}{rule}: {}", finding.class.name(), finding.place, finding.what);

@@ -143,7 +143,7 @@ fn text() -> Vec<u8> {
     let words: Vec<String> = noise(32_000).chunks(8).map(word).collect();
     let mut text = Vec::new();
     for choice in noise(24 << 20).chunks_exact(3) {
-        let rank = usize::from(choice[0]) * usize::from(choice[1]) * usize::from(choice[1]) >> 12;
+        let rank = (usize::from(choice[0]) * usize::from(choice[1]) * usize::from(choice[1])) >> 12;
         text.extend_from_slice(words[rank.min(words.len() - 1)].as_bytes());
         text.extend_from_slice(if choice[2] > 230 { b".\n" } else { b" " });
     }

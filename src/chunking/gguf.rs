@@ -120,6 +120,9 @@ impl<'a> Reader<'a> {
                 if let Some(len) = value_len(kind) {
                     return self.take(count.saturating_mul(len)).map(|_| ());
                 }
+                if !matches!(kind, KIND_STRING | KIND_ARRAY) {
+                    return Err(Stop::Broken);
+                }
                 (0..count).try_for_each(|_| self.skip_value(kind, depth + 1))
             }
             _ => self.take(value_len(kind).ok_or(Stop::Broken)?).map(|_| ()),

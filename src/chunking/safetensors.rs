@@ -22,7 +22,9 @@ pub(super) fn read(head: &[u8], file_len: u64) -> Table {
         return Table::Broken;
     }
     let Some(json) = head.get(PREFIX_LEN..table_len as usize) else { return Table::Wants(table_len as usize) };
-    match serde_json::from_slice::<Tensors>(json) {
+    // The text as a whole, since the values that are passed over are not decoded.
+    let json = std::str::from_utf8(json).unwrap_or_default();
+    match serde_json::from_str::<Tensors>(json) {
         Ok(Tensors(tensors)) => regions(tensors, table_len, file_len),
         Err(_) => Table::Broken,
     }
@@ -83,21 +85,50 @@ impl<'de> Visitor<'de> for TensorsVisitor {
                 map.next_value::<IgnoredAny>()?;
                 continue;
             }
-            let Entry { dtype: Text(dtype), data_offsets: (begin, end) } = map.next_value()?;
+            let Entry { dtype, offsets: (begin, end) } = map.next_value()?;
             if begin > end {
                 return Err(A::Error::custom("a tensor ends before it begins"));
             }
-            tensors.push(Tensor { begin, end, element: element(&dtype) });
+            tensors.push(Tensor { begin, end, element: dtype });
         }
         Ok(Tensors(tensors))
     }
 }
 
-#[derive(serde::Deserialize)]
-struct Entry<'a> {
-    #[serde(borrow)]
-    dtype: Text<'a>,
-    data_offsets: (u64, u64),
+/// A member of the table. Written out, since a derived one would take an array for it.
+struct Entry {
+    dtype: Element,
+    offsets: (u64, u64),
+}
+
+impl<'de> Deserialize<'de> for Entry {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Entry, D::Error> {
+        deserializer.deserialize_map(EntryVisitor)
+    }
+}
+
+struct EntryVisitor;
+
+impl<'de> Visitor<'de> for EntryVisitor {
+    type Value = Entry;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object with dtype and data_offsets")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Entry, A::Error> {
+        let (mut dtype, mut offsets) = (None, None);
+        while let Some(Text(name)) = map.next_key()? {
+            match &*name {
+                "dtype" if dtype.is_none() => dtype = Some(element(&map.next_value::<Text<'_>>()?.0)),
+                "data_offsets" if offsets.is_none() => offsets = Some(map.next_value()?),
+                "dtype" | "data_offsets" => return Err(A::Error::custom("a member stands twice")),
+                _ => map.next_value::<IgnoredAny>().map(|_| ())?,
+            }
+        }
+        let entry = dtype.zip(offsets).map(|(dtype, offsets)| Entry { dtype, offsets });
+        entry.ok_or_else(|| A::Error::custom("a member is missing"))
+    }
 }
 
 #[derive(serde::Deserialize)]

@@ -83,6 +83,43 @@ fn what_is_encoded_is_shorter_and_decodes() {
 }
 
 #[test]
+fn zstd_keeps_the_rules_for_every_length_where_its_window_changes() {
+    let mut encoder = Encoder::new().expect("zstd");
+    let bytes = text(4 << 20);
+    let powers = (0..=22).flat_map(|power| [(1usize << power) - 1, 1 << power, (1 << power) + 1]);
+    for len in powers.chain(250..260).chain([3 << 20]).filter(|len| (1..=4 << 20).contains(len)) {
+        for kind in [Kind::Zstd, Kind::Planes(Word::Two), Kind::Planes(Word::Eight)] {
+            let mut stored = Vec::new();
+            let codec = encoder.encode(&bytes[..len], kind, &mut stored).expect("keeps the rules");
+            assert!(codec != Codec::Stored || len < 1000, "{len} bytes of text");
+        }
+    }
+}
+
+#[test]
+fn planes_are_those_of_the_specification() {
+    for word in [Word::Two, Word::Four, Word::Eight] {
+        let word_len = word as usize;
+        for len in [0, word_len - 1, word_len, 63 * word_len, 64 * word_len, 200 * word_len + 1] {
+            let raw = noise(len as u64, len);
+            let count = len / word_len;
+            let mut planes = vec![0; count * word_len];
+            planes::split(word, &raw, &mut planes);
+            for (index, bytes) in raw.chunks_exact(word_len).enumerate() {
+                for plane in 0..word_len {
+                    let below = bytes[(plane + word_len - 1) % word_len];
+                    assert_eq!(planes[plane * count + index], bytes[plane] << 1 | below >> 7);
+                }
+            }
+            let mut joined = raw.clone();
+            joined[..count * word_len].fill(0);
+            planes::join(word, &planes, &mut joined);
+            assert_eq!(joined, raw);
+        }
+    }
+}
+
+#[test]
 fn refuses_to_encode_what_is_no_frame() {
     let mut encoder = Encoder::new().expect("zstd");
     let mut out = vec![1];

@@ -113,12 +113,7 @@ mod tests {
 
     #[test]
     fn only_what_this_pack_carries_may_be_referred_to() {
-        let decisions = [
-            Decision::New,
-            Decision::Reference(7),
-            Decision::Repeat(0),
-            Decision::Repeat(1),
-        ];
+        let decisions = [Decision::New, Decision::Reference(7), Decision::Repeat(0), Decision::Repeat(1)];
         assert_eq!(carries(&decisions).collect::<Vec<_>>(), [true, false, true, false]);
     }
 }

@@ -339,7 +339,8 @@ mod tests {
     #[test]
     fn each_field_of_the_record_is_checked() {
         let key = TestKey::ed25519(1);
-        let cases: [(fn(&mut Record), &str); 12] = [
+        type Change = fn(&mut Record);
+        let cases: [(Change, &str); 12] = [
             (|record| record.magic = b"SSHSIF".to_vec(), "it is not an SSHSIG record"),
             (|record| record.version = 2, "its version is 2 instead of 1"),
             (|record| record.namespace = b"file".to_vec(), "its namespace \"file\" is not one of airlift"),

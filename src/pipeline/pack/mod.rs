@@ -40,8 +40,8 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 use encode::encode;
 use hash::Hasher;
 use journal::Line;
-use read::{Reader, Start};
 use rayon::ThreadPool;
+use read::{Reader, Start};
 use recover::Recovered;
 use sequence::Sequencer;
 use serde::{Deserialize, Serialize};
@@ -234,12 +234,7 @@ fn attach(attachments: &[(Name, PathBuf)]) -> Result<Vec<Attached>, PackError> {
     attachments.iter().map(attach_one).collect()
 }
 
-fn list(
-    options: &PackOptions,
-    state: &State,
-    roots: &Roots,
-    progress: &dyn Progress,
-) -> Result<Walked, PackError> {
+fn list(options: &PackOptions, state: &State, roots: &Roots, progress: &dyn Progress) -> Result<Walked, PackError> {
     progress.begin("list", 0, 0);
     let walk_options = WalkOptions {
         unsupported: options.unsupported,
@@ -392,11 +387,7 @@ fn encode_units(
     packed.send(None).map_err(|_| Stop::Elsewhere)
 }
 
-fn write_units(
-    mut writer: Writer<'_>,
-    packed: Receiver<Option<Packed>>,
-    empty: Sender<Buffer>,
-) -> Result<Line, Stop> {
+fn write_units(mut writer: Writer<'_>, packed: Receiver<Option<Packed>>, empty: Sender<Buffer>) -> Result<Line, Stop> {
     while let Some(packed) = packed.recv().map_err(|_| Stop::Elsewhere)? {
         writer.write(&packed)?;
         let mut buffer = packed.unit.buffer;

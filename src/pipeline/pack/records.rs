@@ -60,7 +60,8 @@ impl Log {
         };
         let mut hasher = blake3::Hasher::new();
         let read_len = io::copy(&mut BufReader::with_capacity(BUFFER_LEN, (&file).take(state.len)), &mut hasher);
-        let is_same = read_len.map_err(&failed)? == state.len && hasher.finalize().as_bytes() == state.digest.as_bytes();
+        let is_same =
+            read_len.map_err(&failed)? == state.len && hasher.finalize().as_bytes() == state.digest.as_bytes();
         if !is_same {
             return Ok(None);
         }
@@ -86,7 +87,12 @@ impl Log {
     }
 
     /// Appends an entry that is packed: a file with its profile and SHA-256, or a directory.
-    pub(super) fn append_entry(&mut self, entry: &SourceEntry, profile: Profile, sha256: &Sha256) -> Result<(), PackError> {
+    pub(super) fn append_entry(
+        &mut self,
+        entry: &SourceEntry,
+        profile: Profile,
+        sha256: &Sha256,
+    ) -> Result<(), PackError> {
         let path = entry.path.as_bytes();
         let kind = if entry.kind == SourceKind::Directory { DIRECTORY } else { profile as u8 };
         let mut record = Vec::with_capacity(ENTRY_LEN + path.len());

@@ -87,11 +87,7 @@ fn begin_entry(start: &mut SequencerStart, index: &mut ChunkIndex, path: &EntryP
 }
 
 /// Takes the next row of the log; returns its length in bytes.
-fn learn(
-    start: &mut SequencerStart,
-    index: &mut ChunkIndex,
-    rows: &mut LogReader,
-) -> Result<Option<u64>, PackError> {
+fn learn(start: &mut SequencerStart, index: &mut ChunkIndex, rows: &mut LogReader) -> Result<Option<u64>, PackError> {
     let Some((row, is_carrier)) = rows.next_row()? else { return Ok(None) };
     if is_carrier {
         index.insert(row.digest, start.ordinal)?;

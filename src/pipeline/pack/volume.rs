@@ -59,7 +59,9 @@ impl VolumeWriter {
         let failed = PackError::io("write", &self.part_path);
         let file = match self.file.take() {
             Some(file) => file,
-            None => OpenOptions::new().write(true).create(true).truncate(true).open(&self.part_path).map_err(&failed)?,
+            None => {
+                OpenOptions::new().write(true).create(true).truncate(true).open(&self.part_path).map_err(&failed)?
+            }
         };
         let mut file = self.file.insert(file);
         let mut io_slices: Vec<IoSlice<'_>> = slices.filter(|slice| !slice.is_empty()).map(IoSlice::new).collect();

@@ -18,6 +18,7 @@ pub use stat::Stamp;
 use crate::format::Name;
 use crate::format::limits::{FILE_LEN_MAX, PATH_LEN_MAX, TOTAL_LEN_MAX};
 use crate::format::path::{PathRule, check_segment};
+use crate::pipeline::progress::Progress;
 use crate::pipeline::spill::Sorter;
 use link::{ResolveError, Resolved};
 use roots::cannot_read;
@@ -25,7 +26,6 @@ use rustix::fs::{FileType, Mode, OFlags, RawDir};
 use rustix::io::Errno;
 use stat::{Identity, Stat};
 use std::ffi::CStr;
-use std::ops::ControlFlow;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 use twins::{Key, Twins};
@@ -72,18 +72,14 @@ pub struct Walked {
 
 /// Lists all entries of the roots: regular files, and directories with no entry below them.
 ///
-/// Hard links are files of their own; mounts are followed. `progress` hears of the entries so far
-/// and can stop the walk.
+/// Hard links are files of their own; mounts are followed.
 ///
 /// # Errors
 /// Refuses roots with entries that cannot be carried, all named in one report, and roots that hold
 /// the packer's own directories. Fails where something cannot be read or changes meanwhile.
-pub fn walk(
-    roots: &Roots,
-    options: &WalkOptions,
-    progress: &mut dyn FnMut(&Totals) -> ControlFlow<()>,
-) -> Result<Walked, WalkError> {
+pub fn walk(roots: &Roots, options: &WalkOptions, progress: &dyn Progress) -> Result<Walked, WalkError> {
     let own = roots.check_own_dirs(&options.own_dirs)?;
+    progress.begin("list", 0, 0);
     let entries = Sorter::new(&options.state_dir, options.budget_len / 4 * 3);
     let twins = Twins::new(&options.state_dir, options.budget_len / 4);
     let mut found = Collected { entries, twins, refusals: Refusals::default(), totals: Totals::default() };
@@ -103,8 +99,10 @@ pub fn walk(
             above: Vec::new(),
             link_depth: 0,
             record: Vec::new(),
+            unreported: Totals::default(),
         };
         walker.enter(dir, c".")?;
+        walker.report()?;
     }
     found.finish(options)
 }
@@ -144,7 +142,7 @@ impl Collected {
 struct Walker<'a> {
     roots: &'a Roots,
     options: &'a WalkOptions,
-    progress: &'a mut dyn FnMut(&Totals) -> ControlFlow<()>,
+    progress: &'a dyn Progress,
     own: &'a [Identity],
     found: &'a mut Collected,
     name: &'a Name,
@@ -158,6 +156,8 @@ struct Walker<'a> {
     /// How many of them were entered through a link.
     link_depth: usize,
     record: Vec<u8>,
+    /// What was found since progress was reported.
+    unreported: Totals,
 }
 
 impl Walker<'_> {
@@ -293,13 +293,16 @@ impl Walker<'_> {
     fn keep(&mut self, kind: SourceKind, stat: &Stat) -> Result<(), WalkError> {
         entries::encode(&mut self.record, &self.path, kind, stat);
         self.found.entries.push(&self.record)?;
-        self.found.totals.add(kind, if kind == SourceKind::File { stat.len } else { 0 });
-        if self.found.totals.entry_count().is_multiple_of(PROGRESS_STEP)
-            && (self.progress)(&self.found.totals).is_break()
-        {
-            return Err(WalkError::Stopped);
-        }
-        Ok(())
+        let len = if kind == SourceKind::File { stat.len } else { 0 };
+        self.found.totals.add(kind, len);
+        self.unreported.add(kind, len);
+        if self.unreported.entry_count() < PROGRESS_STEP { Ok(()) } else { self.report() }
+    }
+
+    fn report(&mut self) -> Result<(), WalkError> {
+        let step = std::mem::take(&mut self.unreported);
+        self.progress.advance(step.total_len, step.entry_count());
+        if self.progress.is_cancelled() { Err(WalkError::Stopped) } else { Ok(()) }
     }
 
     fn refuse(&mut self, reason: Reason) {

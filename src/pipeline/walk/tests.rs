@@ -1,11 +1,13 @@
 use super::*;
 use crate::error::Class;
+use crate::pipeline::progress::Quiet;
 use std::fs;
 use std::io::{Read as _, Write as _};
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::os::unix::net::UnixListener;
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// A root named `m` and a state directory beside it.
 struct Tree {
@@ -14,7 +16,15 @@ struct Tree {
 
 impl Tree {
     fn new() -> Tree {
-        let dir = tempfile::tempdir().expect("directory");
+        Tree::within(tempfile::tempdir().expect("directory"))
+    }
+
+    /// A tree on the one usual file system that takes files beyond the limit and is quick with many levels.
+    fn in_memory() -> Tree {
+        Tree::within(tempfile::tempdir_in("/dev/shm").expect("directory"))
+    }
+
+    fn within(dir: tempfile::TempDir) -> Tree {
         fs::create_dir(dir.path().join("root")).expect("root");
         fs::create_dir(dir.path().join("state")).expect("state");
         Tree { dir }
@@ -50,7 +60,7 @@ impl Tree {
     }
 
     fn walk_with(&self, unsupported: Unsupported, links: Links) -> Result<Walked, WalkError> {
-        walk(&self.roots(links), &self.options(unsupported), &mut |_| ControlFlow::Continue(()))
+        walk(&self.roots(links), &self.options(unsupported), &Quiet)
     }
 
     fn walk(&self) -> Result<Walked, WalkError> {
@@ -166,17 +176,14 @@ fn a_device_is_refused() {
     let root = [(Name::parse("dev").expect("a name"), PathBuf::from("/dev"))];
     let tree = Tree::new();
     let roots = Roots::open(&root, Links::Refuse).expect("a directory");
-    let result = walk(&roots, &tree.options(Unsupported::Refuse), &mut |_| ControlFlow::Continue(()));
+    let result = walk(&roots, &tree.options(Unsupported::Refuse), &Quiet);
     let Err(WalkError::Refused { refusals }) = result else { panic!("refused") };
     assert!(named(&refusals).contains(&pair("dev/null", Reason::Device)));
 }
 
 #[test]
 fn a_file_longer_than_the_format_allows_is_refused() {
-    // Of the usual file systems only this one takes so long a file.
-    let tree = Tree { dir: tempfile::tempdir_in("/dev/shm").expect("directory") };
-    fs::create_dir(tree.root()).expect("root");
-    fs::create_dir(tree.state()).expect("state");
+    let tree = Tree::in_memory();
     let file = fs::File::create(tree.root().join("huge")).expect("file");
     file.set_len(FILE_LEN_MAX + 1).expect("sparse");
     assert_eq!(refused(tree.walk()), [pair("m/huge", Reason::TooLong { len: FILE_LEN_MAX + 1 })]);
@@ -328,7 +335,7 @@ fn a_link_to_a_pipe_is_refused_as_a_pipe() {
 
 #[test]
 fn ten_thousand_levels_are_refused_where_the_path_becomes_too_long() {
-    let tree = Tree::new();
+    let tree = Tree::in_memory();
     let mut dir = rustix::fs::open(tree.root(), OFlags::PATH, Mode::empty()).expect("root");
     for _ in 0..10_000 {
         rustix::fs::mkdirat(&dir, c"d", Mode::from_raw_mode(0o700)).expect("directory");
@@ -364,7 +371,7 @@ fn a_large_directory_in_little_memory_is_sorted_like_in_much() {
     let small = tree.walk().expect("packable");
     assert!(listed(&small) == expected);
     let options = WalkOptions { budget_len: 64 << 20, ..tree.options(Unsupported::Refuse) };
-    let large = walk(&tree.roots(Links::Refuse), &options, &mut |_| ControlFlow::Continue(())).expect("packable");
+    let large = walk(&tree.roots(Links::Refuse), &options, &Quiet).expect("packable");
     assert_eq!(small.entries.digest(), large.entries.digest());
     for start in [0, 1, 4095, 4096, 8191, 8193, 19_999, 20_000, 30_000] {
         let rest: Vec<String> = large
@@ -467,7 +474,7 @@ fn the_packers_own_directories_are_kept_out() {
     for (root, own) in [(tree.root(), out.clone()), (out.clone(), tree.root()), (out.clone(), out)] {
         let roots = Roots::open(&[(Name::parse("m").expect("a name"), root)], Links::Refuse).expect("a directory");
         let options = WalkOptions { own_dirs: vec![tree.state(), own], ..tree.options(Unsupported::Refuse) };
-        let error = walk(&roots, &options, &mut |_| ControlFlow::Continue(())).expect_err("inside");
+        let error = walk(&roots, &options, &Quiet).expect_err("inside");
         assert_eq!(error.class(), Class::Usage, "{error}");
     }
 }
@@ -479,7 +486,7 @@ fn a_link_that_leads_to_an_own_directory_is_kept_out() {
     tree.link("d", "link");
     let roots = Roots::open(&[(Name::parse("m").expect("a name"), tree.root())], Links::FollowInside).expect("root");
     let options = WalkOptions { own_dirs: vec![tree.root().join("link")], ..tree.options(Unsupported::Refuse) };
-    let error = walk(&roots, &options, &mut |_| ControlFlow::Continue(())).expect_err("inside");
+    let error = walk(&roots, &options, &Quiet).expect_err("inside");
     assert_eq!(error.class(), Class::Usage, "{error}");
 }
 
@@ -505,9 +512,31 @@ fn several_roots_are_one_sorted_list() {
     let named = [("b", ""), ("a.b", "sub"), ("a", "sub")];
     let named = named.map(|(name, below)| (Name::parse(name).expect("a name"), tree.root().join(below)));
     let roots = Roots::open(&named, Links::Refuse).expect("directories");
-    let walked = walk(&roots, &tree.options(Unsupported::Refuse), &mut |_| ControlFlow::Continue(())).expect("good");
+    let walked = walk(&roots, &tree.options(Unsupported::Refuse), &Quiet).expect("good");
     assert_eq!(listed(&walked), ["a.b/y", "a/y", "b/sub/y", "b/x"]);
     roots.open_file(&entry(&walked, "a/y")).expect("same");
+}
+
+/// Counts entries and asks to stop after the first report where it should.
+struct Watch {
+    count: AtomicU64,
+    stop: bool,
+}
+
+impl Progress for Watch {
+    fn begin(&self, _: &'static str, _: u64, _: u64) {}
+
+    fn advance(&self, _: u64, count: u64) {
+        self.count.fetch_add(count, Ordering::Relaxed);
+    }
+
+    fn now_at(&self, _: &str) {}
+
+    fn note(&self, _: &str) {}
+
+    fn is_cancelled(&self) -> bool {
+        self.stop
+    }
 }
 
 #[test]
@@ -516,12 +545,11 @@ fn progress_is_told_and_can_stop_the_walk() {
     (0..1500).for_each(|i| {
         tree.file(format!("{i}"), b"");
     });
-    let mut seen = Vec::new();
-    let error = walk(&tree.roots(Links::Refuse), &tree.options(Unsupported::Refuse), &mut |totals| {
-        seen.push(totals.file_count);
-        ControlFlow::Break(())
-    })
-    .expect_err("stopped");
-    assert_eq!(error.class(), Class::Interrupted);
-    assert_eq!(seen, [1024]);
+    let (roots, options) = (tree.roots(Links::Refuse), tree.options(Unsupported::Refuse));
+    let watch = Watch { count: AtomicU64::new(0), stop: false };
+    walk(&roots, &options, &watch).expect("packable");
+    assert_eq!(watch.count.into_inner(), 1500);
+    let watch = Watch { count: AtomicU64::new(0), stop: true };
+    assert_eq!(walk(&roots, &options, &watch).expect_err("stopped").class(), Class::Interrupted);
+    assert_eq!(watch.count.into_inner(), 1024);
 }

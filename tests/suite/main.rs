@@ -1,11 +1,19 @@
 //! The tests that run programs and servers, and the vectors of the specification.
 
 #![expect(clippy::expect_used, reason = "a test says what it expects by failing there")]
+#![expect(clippy::panic, reason = "a test says what it found by failing there")]
 
 mod authenticator;
 mod codec_vectors;
 mod fixture;
 mod import;
+#[cfg(feature = "s3")]
+mod s3_faults;
+#[cfg(feature = "s3")]
+mod s3_server;
+mod stores;
 mod trust;
 mod trust_vectors;
+#[cfg(feature = "s3")]
+mod weed;
 mod wycheproof_vectors;

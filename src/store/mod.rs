@@ -14,14 +14,18 @@ mod local;
 pub mod memory;
 pub mod paging;
 pub mod probe;
+#[cfg(feature = "s3")]
+pub mod s3;
 pub mod watched;
 
-pub use content_type::Compressibility;
+pub use content_type::{Compressibility, content_type_for};
 pub use directory::DirectoryStore;
 pub use error::{Call, Cause, StoreError};
 pub use key::{Key, KeyError};
 pub use memory::MemoryStore;
 pub use probe::probe_conditions;
+#[cfg(feature = "s3")]
+pub use s3::{S3Options, S3Store};
 pub use watched::Watched;
 
 use crate::format::Proven;
@@ -154,7 +158,8 @@ pub enum Condition {
     Any,
     /// There is no object of this key.
     Absent,
-    /// The object has this tag.
+    /// The object has this tag. A store may give equal bytes equal tags, so what is guarded this
+    /// way must never return to bytes that it had.
     IfTag(Tag),
 }
 

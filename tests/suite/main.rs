@@ -1,6 +1,7 @@
 //! The tests that run programs, servers and whole flows, and the vectors of the specification.
 
 #![expect(clippy::expect_used, reason = "a test says what it expects by failing there")]
+#![expect(clippy::panic, reason = "a test says what it found by failing there")]
 
 mod authenticator;
 mod codec_vectors;
@@ -8,7 +9,14 @@ mod fixture;
 mod import;
 mod model;
 mod pack;
+#[cfg(feature = "s3")]
+mod s3_faults;
+#[cfg(feature = "s3")]
+mod s3_server;
+mod stores;
 mod tree;
 mod trust;
 mod trust_vectors;
+#[cfg(feature = "s3")]
+mod weed;
 mod wycheproof_vectors;

@@ -7,6 +7,7 @@ use airlift::media::MediaError;
 use airlift::pipeline::bundle::BundleError;
 use airlift::pipeline::sign::SignError;
 use airlift::pipeline::trust_files::TrustFileError;
+use airlift::store::StoreError;
 use airlift::trust::TrustError;
 use std::borrow::Cow;
 use std::error::Error;
@@ -91,8 +92,15 @@ impl From<BundleError> for Failure {
     fn from(error: BundleError) -> Failure {
         match error {
             BundleError::Media(error) => error.into(),
+            BundleError::Store(error) => error.into(),
             error => Failure { remedy: remedy::of_bundle(&error).into(), ..Failure::of(error.class(), &error) },
         }
+    }
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Failure {
+        Failure { remedy: remedy::of_store(&error).into(), ..Failure::of(error.class(), &error) }
     }
 }
 

@@ -7,8 +7,10 @@ mod opening;
 mod progress;
 mod remedy;
 mod report;
+mod scratch;
 mod signals;
 mod size;
+mod stores;
 
 use args::{Args, Command};
 use clap::Parser as _;
@@ -36,9 +38,15 @@ pub(crate) fn run() -> ExitCode {
 
 fn dispatch(command: Command, report: &Report) -> Result<(), Failure> {
     match command {
+        Command::Pack(args) => commands::pack::run(&args, report),
         Command::Sign(args) => commands::sign::run(&args, report),
         Command::Verify(args) => commands::verify::run(&args, report),
         Command::Ls(args) => commands::ls::run(&args, report),
+        Command::Cat(args) => commands::cat::run(&args, report),
         Command::Info(args) => commands::info::run(&args, report),
+        Command::Export(args) => commands::export::run(&args, report),
+        Command::Import(args) => commands::import::run(&args, report),
+        Command::Status(args) => commands::state::status(&args, report),
+        Command::Abort(args) => commands::state::abort(&args, report),
     }
 }

@@ -5,10 +5,11 @@ use super::failure::Failure;
 use super::report::Report;
 use airlift::error::Class;
 use airlift::format::Time;
-use airlift::media::{Found, find};
+use airlift::media::{Found, MediaError, find};
 use airlift::pipeline::inspect::{Demand, OpenError, Opened};
 use airlift::pipeline::trust_files::{read_allowed_signers, read_revoked};
 use airlift::trust::{AllowedSigners, Authority, Revoked, Terms};
+use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -44,7 +45,7 @@ impl TrustFiles {
 /// # Errors
 /// There is none, or more than one.
 pub(crate) fn find_one(places: &[PathBuf]) -> Result<Found, Failure> {
-    let mut found = find(places)?;
+    let mut found = find(places).map_err(|error| not_there(error, places))?;
     match (found.pop(), found.len()) {
         (Some(one), 0) => Ok(one),
         (last, _) => {
@@ -54,6 +55,17 @@ pub(crate) fn find_one(places: &[PathBuf]) -> Result<Found, Failure> {
             let message = format!("these places hold more than one release: {names}");
             Err(Failure::new(Class::Usage, message, "name the one that is meant"))
         }
+    }
+}
+
+/// Tells a place that a person has named wrongly from a medium that lacks something.
+fn not_there(error: MediaError, places: &[PathBuf]) -> Failure {
+    match &error {
+        MediaError::Open { path, source } if source.kind() == ErrorKind::NotFound && places.contains(path) => {
+            let message = format!("there is no {}", path.display());
+            Failure::new(Class::Usage, message, "name the directory where the medium is mounted")
+        }
+        _ => error.into(),
     }
 }
 

@@ -3,9 +3,14 @@
 use airlift::error::Class;
 use airlift::media::MediaError;
 use airlift::pipeline::bundle::BundleError;
+use airlift::pipeline::export::ExportError;
+use airlift::pipeline::import::{ImportError, MappingError};
+use airlift::pipeline::pack::PackError;
 use airlift::pipeline::sign::SignError;
 use airlift::pipeline::trust_files::TrustFileError;
-use airlift::trust::TrustError;
+use airlift::pipeline::walk::WalkError;
+use airlift::store::StoreError;
+use airlift::trust::{ReleaseError, TrustError};
 
 /// Returns what to do where nothing more is known than the class.
 pub(crate) const fn of_class(class: Class) -> &'static str {
@@ -67,6 +72,57 @@ pub(crate) fn of_sign(error: &SignError) -> &'static str {
         SignError::NotSigned { .. } => "see what ssh-keygen said above",
         SignError::NotAccepted { .. } => "use an ed25519, ecdsa or security key",
         SignError::NoNumberLeft { .. } => "remove signatures that nobody needs",
+        error => of_class(error.class()),
+    }
+}
+
+pub(crate) fn of_pack(error: &PackError) -> &'static str {
+    match error {
+        PackError::VolumeTooSmall { .. } => "give a --volume-size of at least 64MiB",
+        PackError::PartTooLarge { .. } => "give a larger --volume-size",
+        PackError::TooManyVolumes { .. } => "give a larger --volume-size",
+        PackError::NoFile => "name directories with files",
+        PackError::OutputInUse { .. } => "name a new or empty directory with --out",
+        PackError::OtherArguments { .. } => "repeat the first command as it was, or remove the directory",
+        PackError::OutputLocked { .. } => "wait until that is done",
+        PackError::ChangedSince { .. } | PackError::AttachmentChanged { .. } | PackError::StateDamaged { .. } => {
+            "remove the output directory and pack again"
+        }
+        PackError::Walk(WalkError::Refused { .. }) => {
+            "rename or remove what is named; --skip-unsupported leaves out links, pipes and devices"
+        }
+        PackError::Walk(WalkError::Changed { .. }) => "let nothing write there, and repeat the command",
+        PackError::Walk(WalkError::OwnDirectory { .. }) => "name an --out outside the roots",
+        error => of_class(error.class()),
+    }
+}
+
+pub(crate) fn of_export(error: &ExportError) -> &'static str {
+    match error {
+        ExportError::InTheWay { .. } => "nothing is written over: move it away, or export to an empty directory",
+        ExportError::Twins { .. } => "export as a tar stream with --to -, or import it",
+        error => of_class(error.class()),
+    }
+}
+
+pub(crate) fn of_import(error: &ImportError) -> &'static str {
+    match error {
+        ImportError::Mapping(MappingError::Unmapped { .. }) => "add --map ROOT=PREFIX/, or --map ROOT=- to leave it out",
+        ImportError::Mapping(MappingError::NoSuchRoot { .. }) => "airlift ls BUNDLE shows the roots",
+        ImportError::Mapping(_) => "choose other prefixes with --map",
+        ImportError::Release(ReleaseError::NotEnrolled { .. }) => "if it is to be taken up here, add --enrol",
+        ImportError::Foreign { .. } => "choose other prefixes, or --on-existing skip or replace",
+        ImportError::Leased { .. } | ImportError::StateInUse { .. } => "wait until that is done",
+        error => of_class(error.class()),
+    }
+}
+
+pub(crate) fn of_store(error: &StoreError) -> &'static str {
+    match error {
+        StoreError::BucketMissing { .. } => "name another one, or add --create-bucket",
+        StoreError::PlainHttp { .. } => "use https, or add --plain-http",
+        StoreError::CertificateRefused { .. } => "name the right authority with --ca-file",
+        StoreError::BadOption { .. } => "airlift import --help shows how the store is named",
         error => of_class(error.class()),
     }
 }

@@ -108,7 +108,9 @@ impl Report {
         }
         let text = error.to_string();
         if self.output.json {
-            let message = text.lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned();
+            let lines = text.lines().take_while(|line| !line.starts_with("Usage:")).map(str::trim);
+            let line = lines.filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" ");
+            let message = line.trim_start_matches("error: ").to_owned();
             let remedy = super::remedy::of_class(Class::Usage);
             return self.fail(&Failure::new(Class::Usage, message, remedy));
         }

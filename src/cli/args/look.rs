@@ -80,3 +80,43 @@ pub(crate) struct InfoArgs {
     #[command(flatten)]
     pub(crate) vouch: VouchArgs,
 }
+
+const CAT_EXAMPLES: &str = "\
+Examples:
+  airlift cat models-7 models/llama/config.json --allowed-signers signers
+  airlift cat /media/a datasets/train.csv --medium /media/b --allowed-signers signers | sha256sum";
+
+/// Arguments of `cat`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = CAT_EXAMPLES)]
+pub(crate) struct CatArgs {
+    /// Bundle directory, or a directory that holds it
+    #[arg(value_name = "BUNDLE")]
+    pub(crate) bundle: PathBuf,
+    /// The file, as ls lists it
+    #[arg(value_name = "FILE")]
+    pub(crate) file: String,
+    /// Another medium with volumes of the same bundle
+    #[arg(long, value_name = "DIR")]
+    pub(crate) medium: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(crate) vouch: VouchArgs,
+}
+
+const EXPORT_EXAMPLES: &str = "\
+Examples:
+  airlift export /media/a /media/b --to ./files --allowed-signers signers
+  airlift export models-7 --to - --allowed-signers signers | tar -xf - -C files";
+
+/// Arguments of `export`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXPORT_EXAMPLES)]
+pub(crate) struct ExportArgs {
+    #[command(flatten)]
+    pub(crate) places: PlacesArgs,
+    /// Directory for the files, or - for a tar stream to standard output
+    #[arg(long, value_name = "DIR")]
+    pub(crate) to: PathBuf,
+    #[command(flatten)]
+    pub(crate) vouch: VouchArgs,
+}

@@ -1,14 +1,19 @@
 //! What may stand on the command line (C-01 to C-07), and the examples that `--help` shows.
 
+mod import;
 mod look;
 mod output;
+mod pack;
+mod parse;
 mod sign;
 mod verify;
 
-pub(crate) use look::{InfoArgs, LsArgs, PlacesArgs, TrustArgs, VouchArgs};
+pub(crate) use import::{AbortArgs, ImportArgs, StatusArgs, StoreArgs, TargetArgs};
+pub(crate) use look::{CatArgs, ExportArgs, InfoArgs, LsArgs, TrustArgs, VouchArgs};
 pub(crate) use output::OutputArgs;
+pub(crate) use pack::PackArgs;
 pub(crate) use sign::SignArgs;
-pub(crate) use verify::{DepthArg, VerifyArgs};
+pub(crate) use verify::VerifyArgs;
 
 use super::failure::Failure;
 use airlift::error::Class;
@@ -23,9 +28,10 @@ proven chunk by chunk, into an object store.";
 
 const EXAMPLES: &str = "\
 Examples:
-  airlift verify /media/stick --allowed-signers signers
-  airlift ls /media/stick --allowed-signers signers
-  airlift info --help
+  airlift pack models=./models datasets=./data --stream tao --counter 1 --out tao-1 --sign KEY
+  airlift verify tao-1 --allowed-signers signers
+  airlift import tao-1 --stream tao --allowed-signers signers --to dir:./store \\
+      --map models=models/ --map datasets=data/ --enrol --create-bucket
 
 Exit codes:
   0 done · 1 failed · 2 usage · 3 damaged: get another copy of what is named · 4 untrusted ·
@@ -46,15 +52,28 @@ pub(crate) struct Args {
 
 /// The commands.
 #[derive(Debug, Subcommand)]
+#[expect(clippy::large_enum_variant, reason = "there is one of it in a run")]
 pub(crate) enum Command {
+    /// Make a bundle of directories
+    Pack(PackArgs),
     /// Add a signature to a bundle, through ssh-keygen
     Sign(SignArgs),
     /// Prove a bundle and name everything that is wrong with it
     Verify(VerifyArgs),
     /// List the files of a bundle
     Ls(LsArgs),
+    /// Write one file of a bundle to standard output, proven
+    Cat(CatArgs),
     /// Say what a bundle holds, how it is stored and who signed it
     Info(InfoArgs),
+    /// Write the files of a bundle into a directory or as a tar stream
+    Export(ExportArgs),
+    /// Bring a bundle into an object store
+    Import(ImportArgs),
+    /// Tell how an import stands in a store
+    Status(StatusArgs),
+    /// Remove what an unfinished import has left in a store
+    Abort(AbortArgs),
 }
 
 /// Words in the name of an option that would carry a secret.

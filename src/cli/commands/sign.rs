@@ -5,40 +5,43 @@ use crate::cli::args::SignArgs;
 use crate::cli::failure::Failure;
 use crate::cli::opening::find_one;
 use crate::cli::report::Report;
+use airlift::format::OneLine;
 use airlift::pipeline::sign::{Keygen, Signed};
 use airlift::trust::{Namespace, Purpose, UntrustedHead};
 use serde_json::json;
-use std::path::{Path, PathBuf};
+use std::fmt::Write as _;
+use std::path::Path;
 
 pub(crate) fn run(args: &SignArgs, report: &Report) -> Result<(), Failure> {
     let found = find_one(std::slice::from_ref(&args.bundle))?;
-    let directories: Vec<PathBuf> = found.media.iter().map(|medium| medium.path().to_owned()).collect();
-    for directory in &directories {
-        sign_one(&found.head, directory, &args.key, report)?;
+    let untrusted = UntrustedHead::decode(&found.head)?;
+    let head = untrusted.head();
+    let (mut documents, mut text) = (Vec::new(), String::new());
+    for medium in &found.media {
+        let signed = sign(&found.head, medium.path(), &args.key)?;
+        let (verb, path, fingerprint) = match &signed {
+            Signed::Added { path, fingerprint } => ("signed", path, fingerprint),
+            Signed::Already { path, fingerprint } => ("signed before", path, fingerprint),
+        };
+        documents.push(json!({ "result": verb, "signature": path, "key": fingerprint.to_string() }));
+        let path = OneLine(path.to_string_lossy());
+        let _ = writeln!(text, "{verb}: {} by {fingerprint}, in {path}", name_of(head));
     }
-    Ok(())
+    let document = json!({
+        "stream": head.stream.as_str(),
+        "counter": head.counter,
+        "content_id": head.content_id.to_string(),
+        "signatures": documents,
+    });
+    report.result(&document, &text)
 }
 
-/// Signs the head in one bundle directory.
+/// Signs a head in one bundle directory.
 ///
 /// # Errors
 /// The head is no head, or ssh-keygen does not sign it.
-pub(crate) fn sign_one(head: &[u8], directory: &Path, key: &Path, report: &Report) -> Result<(), Failure> {
-    let untrusted = UntrustedHead::decode(head)?;
-    let namespace = Namespace { purpose: Purpose::Head, stream: untrusted.head().stream.clone() };
-    let signed = Keygen::default().sign(head, &namespace, key, &directory.join("signatures"))?;
-    let (verb, path, fingerprint) = match &signed {
-        Signed::Added { path, fingerprint } => ("signed", path, fingerprint),
-        Signed::Already { path, fingerprint } => ("already signed", path, fingerprint),
-    };
-    let document = json!({
-        "result": verb,
-        "stream": untrusted.head().stream.as_str(),
-        "counter": untrusted.head().counter,
-        "content_id": untrusted.head().content_id.to_string(),
-        "signature": path,
-        "key": fingerprint.to_string(),
-    });
-    let release = name_of(untrusted.head());
-    report.result(&document, &format!("{verb}: {release} by {fingerprint}, in {}\n", path.display()))
+pub(crate) fn sign(head: &[u8], directory: &Path, key: &Path) -> Result<Signed, Failure> {
+    let stream = UntrustedHead::decode(head)?.head().stream.clone();
+    let namespace = Namespace { purpose: Purpose::Head, stream };
+    Ok(Keygen::default().sign(head, &namespace, key, &directory.join("signatures"))?)
 }

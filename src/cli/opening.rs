@@ -73,15 +73,29 @@ fn not_there(error: MediaError, places: &[PathBuf]) -> Failure {
 ///
 /// # Errors
 /// It is not there, not trusted, or can't be read.
-pub(crate) fn open_trusted(places: &[PathBuf], trust: &TrustArgs, files: &TrustFiles) -> Result<Opened, Failure> {
+pub(crate) fn open_trusted(
+    places: &[PathBuf],
+    trust: &TrustArgs,
+    files: &TrustFiles,
+    report: &Report,
+) -> Result<Opened, Failure> {
     let found = find_one(places)?;
     let terms = Terms { threshold: trust.threshold, audience: trust.audience.clone(), now: now(), installed_at: None };
     let place = found.media.first().map(|medium| medium.path().display().to_string()).unwrap_or_default();
     let demand = Demand { authority: files.authority(), stream: trust.stream.clone(), terms };
-    Opened::trusted(found, demand).map_err(|error| match error {
+    let opened = Opened::trusted(found, demand).map_err(|error| match error {
         OpenError::Trust(error) => Failure::from(error).while_doing(&format!("{place} is not trusted")),
         error => error.into(),
-    })
+    })?;
+    if report.is_verbose() {
+        opened.media().iter().for_each(|medium| report.note(&format!("medium: {}", medium.path().display())));
+        let head = opened.vouched().map(airlift::pipeline::bundle::TrustedBundle::trusted_head);
+        for head in head {
+            head.principals().iter().for_each(|principal| report.note(&format!("signed by: {principal}")));
+            head.uncounted().iter().for_each(|uncounted| report.note(&uncounted.to_string()));
+        }
+    }
+    Ok(opened)
 }
 
 /// Opens the release in these places to be looked at, with a banner where nobody vouches for it.
@@ -95,7 +109,7 @@ pub(crate) fn open_to_look(places: &[PathBuf], vouch: &VouchArgs, report: &Repor
             let remedy = "name the file with --allowed-signers FILE, or look without trust with --untrusted";
             return Err(Failure::new(Class::Usage, message, remedy));
         }
-        return open_trusted(places, &vouch.trust, &TrustFiles::read(&vouch.trust)?);
+        return open_trusted(places, &vouch.trust, &TrustFiles::read(&vouch.trust)?, report);
     }
     report.warn("UNTRUSTED: no signature was checked. What follows may have been made by anybody.");
     Ok(Opened::untrusted(find_one(places)?)?)

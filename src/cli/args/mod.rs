@@ -52,7 +52,6 @@ pub(crate) struct Args {
 
 /// The commands.
 #[derive(Debug, Subcommand)]
-#[expect(clippy::large_enum_variant, reason = "there is one of it in a run")]
 pub(crate) enum Command {
     /// Make a bundle of directories
     Pack(PackArgs),

@@ -28,7 +28,7 @@ use std::num::NonZeroUsize;
 use std::path::Path;
 
 pub(crate) fn run(args: &ImportArgs, report: &Report) -> Result<(), Failure> {
-    let ready = Ready::new(&args.target)?;
+    let ready = Ready::new(&args.target, report)?;
     let mut options = ready.options(&args.target)?;
     options.on_existing = args.on_existing.choice();
     options.enrol = if args.enrol { Enrol::Allowed } else { Enrol::NotAsked };
@@ -59,9 +59,9 @@ pub(crate) struct Ready {
 }
 
 impl Ready {
-    pub(crate) fn new(args: &TargetArgs) -> Result<Ready, Failure> {
+    pub(crate) fn new(args: &TargetArgs, report: &Report) -> Result<Ready, Failure> {
         let files = TrustFiles::read(&args.trust)?;
-        let opened = open_trusted(&args.places.places, &args.trust, &files)?;
+        let opened = open_trusted(&args.places.places, &args.trust, &files, report)?;
         let volumes = Volumes::new(opened.media().to_vec());
         Ok(Ready { files, opened, volumes, target: stores::open(&args.store)? })
     }

@@ -15,14 +15,12 @@ use airlift::format::head::Release;
 use airlift::format::limits::HEAD_LEN_MAX;
 use airlift::format::{Name, OneLine};
 use airlift::pipeline::pack::{CodecFigures, Figures, PackError, PackOptions, PackReport, pack};
-use airlift::pipeline::progress::Progress as _;
 use airlift::pipeline::walk::{Links, Refusals, Roots, Unsupported, WalkError, WalkOptions, walk};
 use airlift::trust::UntrustedHead;
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 use std::fs::File;
 use std::io::Read as _;
-use std::ops::ControlFlow;
 use std::path::Path;
 
 /// Memory for the chunk index, in bytes.
@@ -96,11 +94,7 @@ fn dry_run(options: &PackOptions, report: &Report) -> Result<(), Failure> {
         budget_len: options.sort_budget_len,
     };
     let progress = Shown::new(report);
-    progress.begin("list", 0, 0);
-    let walked = walk(&roots, &walk_options, &mut |_| match progress.is_cancelled() {
-        true => ControlFlow::Break(()),
-        false => ControlFlow::Continue(()),
-    });
+    let walked = walk(&roots, &walk_options, &progress);
     progress.finish();
     let walked = walked.map_err(|error| name_refused(error.into(), report))?;
     note_skipped(&walked.skipped, report);

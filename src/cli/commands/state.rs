@@ -14,7 +14,7 @@ use serde_json::json;
 use std::fmt::Write as _;
 
 pub(crate) fn status(args: &StatusArgs, report: &Report) -> Result<(), Failure> {
-    let ready = Ready::new(&args.target)?;
+    let ready = Ready::new(&args.target, report)?;
     let options = ready.options(&args.target)?;
     let shipment = ready.shipment()?;
     let status = import::status(&shipment, &ready.target.store, &options)?;
@@ -53,7 +53,7 @@ fn status_text(status: &Status, opened_at: Option<Time>, text: &mut String) {
 }
 
 pub(crate) fn abort(args: &AbortArgs, report: &Report) -> Result<(), Failure> {
-    let ready = Ready::new(&args.target)?;
+    let ready = Ready::new(&args.target, report)?;
     let options = ready.options(&args.target)?;
     let shipment = ready.shipment()?;
     let progress = Shown::new(report);

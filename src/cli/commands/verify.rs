@@ -17,7 +17,7 @@ use std::fmt::Write as _;
 
 pub(crate) fn run(args: &VerifyArgs, report: &Report) -> Result<(), Failure> {
     let files = TrustFiles::read(&args.trust)?;
-    let opened = open_trusted(&args.places.places, &args.trust, &files)?;
+    let opened = open_trusted(&args.places.places, &args.trust, &files, report)?;
     let progress = Shown::new(report);
     let findings = verify(&opened, opened.media(), args.depth.depth(), workers(args.threads), &progress);
     progress.finish();

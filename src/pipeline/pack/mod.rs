@@ -40,14 +40,13 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 use encode::encode;
 use hash::Hasher;
 use journal::Line;
-use rayon::ThreadPool;
 use read::{Reader, Start};
+use rayon::ThreadPool;
 use recover::Recovered;
 use sequence::Sequencer;
 use serde::{Deserialize, Serialize};
 use state::State;
 use std::num::NonZeroUsize;
-use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::thread::{Scope, ScopedJoinHandle};
 use unit::{Buffer, Hashes, Unit};
@@ -234,22 +233,19 @@ fn attach(attachments: &[(Name, PathBuf)]) -> Result<Vec<Attached>, PackError> {
     attachments.iter().map(attach_one).collect()
 }
 
-fn list(options: &PackOptions, state: &State, roots: &Roots, progress: &dyn Progress) -> Result<Walked, PackError> {
-    progress.begin("list", 0, 0);
+fn list(
+    options: &PackOptions,
+    state: &State,
+    roots: &Roots,
+    progress: &dyn Progress,
+) -> Result<Walked, PackError> {
     let walk_options = WalkOptions {
         unsupported: options.unsupported,
         own_dirs: vec![state.out.clone()],
         state_dir: state.dir.clone(),
         budget_len: options.sort_budget_len,
     };
-    let mut reported_count = 0;
-    let walked = walk(roots, &walk_options, &mut |totals| {
-        let count = totals.entry_count();
-        progress.advance(0, count.saturating_sub(reported_count));
-        reported_count = count;
-        if progress.is_cancelled() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-    })?;
-    Ok(walked)
+    Ok(walk(roots, &walk_options, progress)?)
 }
 
 /// Checks that there is a file, and that each part of the files fits a volume.
@@ -327,7 +323,7 @@ fn run(
             spawn(scope, "pack-hash", move || hash_units(pool, Hasher::new(mark), &read_units, &hashed)),
             spawn(scope, "pack-encode", move || encode_units(pool, sequencer, &hashed_units, &packed)),
         ];
-        let written = write_units(writer, packed_units, empty);
+        let written = write_units(writer, packed_units, empty, progress);
         let mut failed = None;
         for stage in stages {
             let ended = stage.map_err(|source| Stop::Error(PackError::io("start a thread for", &options.out)(source)));
@@ -387,8 +383,16 @@ fn encode_units(
     packed.send(None).map_err(|_| Stop::Elsewhere)
 }
 
-fn write_units(mut writer: Writer<'_>, packed: Receiver<Option<Packed>>, empty: Sender<Buffer>) -> Result<Line, Stop> {
+fn write_units(
+    mut writer: Writer<'_>,
+    packed: Receiver<Option<Packed>>,
+    empty: Sender<Buffer>,
+    progress: &dyn Progress,
+) -> Result<Line, Stop> {
     while let Some(packed) = packed.recv().map_err(|_| Stop::Elsewhere)? {
+        if progress.is_cancelled() {
+            return Err(PackError::Stopped.into());
+        }
         writer.write(&packed)?;
         let mut buffer = packed.unit.buffer;
         buffer.shrink();

@@ -48,5 +48,6 @@ fn dispatch(command: Command, report: &Report) -> Result<(), Failure> {
         Command::Import(args) => commands::import::run(&args, report),
         Command::Status(args) => commands::state::status(&args, report),
         Command::Abort(args) => commands::state::abort(&args, report),
+        Command::Demo(args) => commands::demo::run(&args, report),
     }
 }

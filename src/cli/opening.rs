@@ -89,8 +89,7 @@ pub(crate) fn open_trusted(
     })?;
     if report.is_verbose() {
         opened.media().iter().for_each(|medium| report.note(&format!("medium: {}", medium.path().display())));
-        let head = opened.vouched().map(airlift::pipeline::bundle::TrustedBundle::trusted_head);
-        for head in head {
+        if let Some(head) = opened.vouched().map(|bundle| bundle.trusted_head()) {
             head.principals().iter().for_each(|principal| report.note(&format!("signed by: {principal}")));
             head.uncounted().iter().for_each(|uncounted| report.note(&uncounted.to_string()));
         }

@@ -99,7 +99,7 @@ pub(crate) struct TargetArgs {
 }
 
 /// The store.
-#[derive(Clone, Debug, clap::Args)]
+#[derive(Clone, Debug, Default, clap::Args)]
 #[command(next_help_heading = "Store")]
 pub(crate) struct StoreArgs {
     /// The store: s3://BUCKET, dir:PATH, or a path

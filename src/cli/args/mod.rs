@@ -1,5 +1,6 @@
 //! What may stand on the command line (C-01 to C-07), and the examples that `--help` shows.
 
+mod demo;
 mod import;
 mod look;
 mod output;
@@ -8,6 +9,7 @@ mod parse;
 mod sign;
 mod verify;
 
+pub(crate) use demo::DemoArgs;
 pub(crate) use import::{AbortArgs, ImportArgs, StatusArgs, StoreArgs, TargetArgs};
 pub(crate) use look::{CatArgs, ExportArgs, InfoArgs, LsArgs, TrustArgs, VouchArgs};
 pub(crate) use output::OutputArgs;
@@ -28,6 +30,7 @@ proven chunk by chunk, into an object store.";
 
 const EXAMPLES: &str = "\
 Examples:
+  airlift demo
   airlift pack models=./models datasets=./data --stream tao --counter 1 --out tao-1 --sign KEY
   airlift verify tao-1 --allowed-signers signers
   airlift import tao-1 --stream tao --allowed-signers signers --to dir:./store \\
@@ -73,6 +76,8 @@ pub(crate) enum Command {
     Status(StatusArgs),
     /// Remove what an unfinished import has left in a store
     Abort(AbortArgs),
+    /// Show the whole way on this machine, with one damaged bit
+    Demo(DemoArgs),
 }
 
 /// Words in the name of an option that would carry a secret.

@@ -1,7 +1,7 @@
 //! `airlift export`.
 
 use super::verify::finding_text;
-use super::{name_of, ranges};
+use super::{missing, name_of};
 use crate::cli::args::ExportArgs;
 use crate::cli::failure::Failure;
 use crate::cli::opening::open_to_look;
@@ -43,8 +43,9 @@ pub(crate) fn run(args: &ExportArgs, report: &Report) -> Result<(), Failure> {
 
 fn print(bundle: &Bundle, written: &ExportReport, to: &Path, report: &Report) -> Result<(), Failure> {
     let head = bundle.head();
+    let result = written.class().map_or("exported", Class::name);
     let document = json!({
-        "result": written.class().map_or("exported", Class::name),
+        "result": result,
         "stream": head.stream.as_str(),
         "counter": head.counter,
         "to": to,
@@ -60,7 +61,7 @@ fn print(bundle: &Bundle, written: &ExportReport, to: &Path, report: &Report) ->
     };
     let (files, size) = (Count(written.file_count, "file"), Size(written.file_len));
     let to = OneLine(to.to_string_lossy());
-    report.result(&document, &format!("exported: {}, {files}, {size}{already}, to {to}\n", name_of(head)))
+    report.result(&document, &format!("{result}: {}, {files}, {size}{already}, to {to}\n", name_of(head)))
 }
 
 /// Returns why not everything that was wanted could be had, after naming what is damaged.
@@ -69,13 +70,12 @@ pub(crate) fn failure_of(bundle: &Bundle, written: &ExportReport, what: &str, re
         finding_text(finding).lines().for_each(|line| report.note(line));
     }
     let class = written.class()?;
-    let missing = &written.read.missing_volumes;
     Some(match class {
         Class::Interrupted => Failure::interrupted(),
         Class::Incomplete => {
-            let (numbers, total) = (ranges(missing), bundle.head().volumes.count);
-            let message = format!("{what} is incomplete: volumes {numbers} of {total} are missing");
-            Failure::new(class, message, "bring them and repeat the command with all media named")
+            let missing = missing(&written.read.missing_volumes, bundle.head().volumes.count);
+            let message = format!("{what} is incomplete: {missing}");
+            Failure::new(class, message, "bring it and repeat the command with all media named")
         }
         class => {
             let lost = Count(written.lost_count, "file");

@@ -1,7 +1,7 @@
 //! `airlift import`.
 
 use super::verify::{finding_document, finding_text};
-use super::{name_of, ranges};
+use super::{missing, name_of, ranges};
 use crate::cli::args::{ImportArgs, TargetArgs};
 use crate::cli::failure::Failure;
 use crate::cli::opening::{TrustFiles, now, open_trusted};
@@ -164,9 +164,8 @@ fn print(bundle: &TrustedBundle, imported: &ImportReport, store: &str, report: &
 fn failure_of(head: &Head, imported: &ImportReport, class: Class) -> Failure {
     let release = name_of(head);
     if class == Class::Incomplete && !imported.missing_volumes.is_empty() {
-        let (numbers, total) = (ranges(&imported.missing_volumes), head.volumes.count);
-        let message = format!("{release} is incomplete: volumes {numbers} of {total} are missing");
-        return Failure::new(class, message, "insert their media and repeat the command; what landed stays");
+        let message = format!("{release} is incomplete: {}", missing(&imported.missing_volumes, head.volumes.count));
+        return Failure::new(class, message, "insert the medium and repeat the command; what landed stays");
     }
     let count = Count(imported.findings.len() as u64 + imported.more_findings, "finding");
     let left = imported.plan.send_count.saturating_sub(imported.landed_count);

@@ -1,6 +1,7 @@
 //! One module a command: from arguments to a call of the library, and from its answer to a report.
 
 pub(crate) mod cat;
+pub(crate) mod demo;
 pub(crate) mod export;
 pub(crate) mod import;
 pub(crate) mod info;
@@ -34,6 +35,14 @@ pub(crate) fn ranges(volumes: &BTreeSet<VolumeNumber>) -> String {
         false => format!("{first}-{last}"),
     });
     shown.collect::<Vec<_>>().join(", ")
+}
+
+/// Displays which volumes are missing: `volumes 2-3 of 5 are missing`.
+pub(crate) fn missing(volumes: &BTreeSet<VolumeNumber>, total: u32) -> String {
+    match volumes.len() {
+        1 => format!("volume {} of {total} is missing", ranges(volumes)),
+        _ => format!("volumes {} of {total} are missing", ranges(volumes)),
+    }
 }
 
 /// Returns how many workers there are: as asked, or one a processor.

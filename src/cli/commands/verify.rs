@@ -1,6 +1,6 @@
 //! `airlift verify`.
 
-use super::{name_of, ranges, workers};
+use super::{missing, name_of, workers};
 use crate::cli::args::VerifyArgs;
 use crate::cli::failure::Failure;
 use crate::cli::opening::{TrustFiles, open_trusted};
@@ -62,8 +62,7 @@ impl Outcome<'_> {
             let _ = writeln!(text, "and {}", Count(findings.more_count, "further finding"));
         }
         if !findings.missing_volumes.is_empty() {
-            let (missing, count) = (ranges(&findings.missing_volumes), head.volumes.count);
-            let _ = writeln!(text, "incomplete: volumes {missing} of {count} are missing");
+            let _ = writeln!(text, "incomplete: {}", missing(&findings.missing_volumes, head.volumes.count));
         }
         text
     }
@@ -90,14 +89,14 @@ impl Outcome<'_> {
 
     fn failure(&self, class: Class) -> Failure {
         let release = name_of(self.opened.head());
-        let missing = &self.findings.missing_volumes;
+        let volumes = &self.findings.missing_volumes;
         let count = self.findings.findings.len() as u64 + self.findings.more_count;
         match class {
             Class::Interrupted => Failure::interrupted(),
-            Class::Incomplete if !missing.is_empty() => {
-                let (numbers, total) = (ranges(missing), self.opened.head().volumes.count);
-                let message = format!("{release} is incomplete: volumes {numbers} of {total} are missing");
-                Failure::new(class, message, "bring them and repeat the command with all media named")
+            Class::Incomplete if !volumes.is_empty() => {
+                let missing = missing(volumes, self.opened.head().volumes.count);
+                let message = format!("{release} is incomplete: {missing}");
+                Failure::new(class, message, "bring it and repeat the command with all media named")
             }
             class => {
                 let message = format!("{release} is {}: {}", class.name(), Count(count, "finding"));

@@ -4,6 +4,7 @@
 #![expect(clippy::panic, reason = "a test says what it found by failing there")]
 
 mod authenticator;
+mod cli;
 mod codec_vectors;
 mod fixture;
 mod import;

@@ -100,28 +100,27 @@ pub(crate) struct TargetArgs {
 
 /// The store.
 #[derive(Clone, Debug, Default, clap::Args)]
-#[command(next_help_heading = "Store")]
 pub(crate) struct StoreArgs {
     /// The store: s3://BUCKET, dir:PATH, or a path
-    #[arg(long, value_name = "STORE")]
+    #[arg(long, value_name = "STORE", help_heading = "Store")]
     pub(crate) to: String,
     /// URL of the S3 server, such as https://seaweed:8333
-    #[arg(long, value_name = "URL", env = "AWS_ENDPOINT_URL_S3")]
+    #[arg(long, value_name = "URL", env = "AWS_ENDPOINT_URL_S3", help_heading = "Store")]
     pub(crate) endpoint: Option<String>,
     /// Region that signatures name
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", help_heading = "Store")]
     pub(crate) region: Option<String>,
     /// File in the form of ~/.aws/credentials
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", help_heading = "Store")]
     pub(crate) credentials_file: Option<PathBuf>,
     /// Profile in the AWS files
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", help_heading = "Store")]
     pub(crate) profile: Option<String>,
     /// PEM file with the only certificate authorities to accept
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", help_heading = "Store")]
     pub(crate) ca_file: Option<PathBuf>,
     /// Let plain http leave this machine; every body is then hashed and signed
-    #[arg(long)]
+    #[arg(long, help_heading = "Store")]
     pub(crate) plain_http: bool,
 }
 

@@ -128,7 +128,7 @@ impl Demo {
         rows.push(self.import(&target, "import")?);
         let (volume, offset) = self.flip()?;
         rows.push(self.find_damage(volume)?);
-        let second = StoreArgs { to: format!("dir:{}", self.place.join("store-2").display()), ..StoreArgs::default() };
+        let second = StoreArgs { to: format!("{}-2", store.to), ..store.clone() };
         let second = stores::open(&second)?;
         rows.push(self.import_damaged(&second)?);
         self.flip_at(volume, offset)?;

@@ -1,7 +1,11 @@
 //! The tests that run programs, servers and whole flows, and the vectors of the specification.
 
-#![expect(clippy::expect_used, reason = "a test says what it expects by failing there")]
-#![expect(clippy::panic, reason = "a test says what it found by failing there")]
+#![expect(
+    clippy::expect_used,
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test says what it expects by failing there"
+)]
 
 mod authenticator;
 mod cli;

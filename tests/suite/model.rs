@@ -199,12 +199,7 @@ fn read_rows(content: &PackContent, index: &Index, payload: &[u8], decoder: &mut
 }
 
 /// Joins rows to files, and proves each part by its marks and each file by its SHA-256.
-fn joined(
-    head: &Head,
-    items: &[Item],
-    packs: &[PackContent],
-    rows: &[Read],
-) -> BTreeMap<String, Option<Vec<u8>>> {
+fn joined(head: &Head, items: &[Item], packs: &[PackContent], rows: &[Read]) -> BTreeMap<String, Option<Vec<u8>>> {
     let mut entries: BTreeMap<String, Option<Vec<u8>>> = BTreeMap::new();
     for content in packs {
         for piece in &content.pieces {

@@ -189,7 +189,17 @@ fn many_small(count: u64) -> Tree {
 
 #[test]
 fn tiny_budgets_give_the_same_bundle() {
-    let tree = many_small(20_000);
+    check_tiny_budgets(20_000);
+}
+
+#[test]
+#[ignore = "writes 300,000 files"]
+fn tiny_budgets_give_the_same_bundle_of_very_many_files() {
+    check_tiny_budgets(200_000);
+}
+
+fn check_tiny_budgets(count: u64) {
+    let tree = many_small(count);
     let place = Place::new(&tree);
     let large = place.options("large", &tree);
     let tiny = PackOptions { index_budget_len: MIB / 2, sort_budget_len: MIB / 2, ..place.options("tiny", &tree) };

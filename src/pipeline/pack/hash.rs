@@ -7,6 +7,10 @@ use crate::format::{Digest, Mark, Sha256};
 use rayon::prelude::*;
 use std::ops::Range;
 
+/// Chunks below this are not probed, in bytes: they have few bytes to judge by, there are many, and
+/// what they share a frame with decides. zstd is right for nearly all of them.
+const PROBED_LEN_MIN: usize = 4 << 10;
+
 /// Hashes units in manifest order.
 pub(super) struct Hasher {
     /// The state of SHA-256 within the file whose pieces come now.
@@ -53,7 +57,8 @@ fn hash_chunks(unit: &Unit) -> (Vec<Row>, Vec<Kind>) {
     chunks
         .map(|(chunk, extent)| {
             let bytes = &unit.bytes()[extent];
-            (Row { digest: Digest::of(bytes), len: chunk.len }, probe(bytes, chunk.element))
+            let kind = if bytes.len() < PROBED_LEN_MIN { Kind::Zstd } else { probe(bytes, chunk.element) };
+            (Row { digest: Digest::of(bytes), len: chunk.len }, kind)
         })
         .unzip()
 }

@@ -3,7 +3,7 @@
 use super::Stop;
 use super::error::PackError;
 use super::unit::{Buffer, PieceFacts, Unit, UnitEntry};
-use crate::chunking::Cutter;
+use crate::chunking::{Cutter, SINGLE_LEN_MAX};
 use crate::format::EntryPath;
 use crate::format::limits::PACK_RAW_LEN;
 use crate::format::manifest::Profile;
@@ -11,13 +11,20 @@ use crate::pipeline::progress::Progress;
 use crate::pipeline::walk::{EntryReader, Roots, SourceEntry, SourceFile, SourceKind, WalkError};
 use crate::plan::packs::{End, Pieces, Run};
 use crossbeam_channel::{Receiver, Sender};
+use rayon::ThreadPool;
+use rayon::prelude::*;
 use std::io;
 use std::os::unix::fs::FileExt as _;
 
 /// Bytes asked for at once from a file that is cut while it is read.
 const READ_LEN: usize = 1 << 20;
-/// Entries of a run between two reports of progress.
+/// Entries between two reports of progress.
 const PROGRESS_STEP: u64 = 64;
+/// Small entries that are read at once, and their bytes.
+const BATCH_COUNT: usize = 512;
+const BATCH_LEN: usize = 4 << 20;
+/// Small files that one thread reads before another takes some of them.
+const READS_A_TASK: usize = 16;
 
 /// Where reading begins.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -32,26 +39,45 @@ pub(super) struct Start {
 
 /// Reads entries into units.
 pub(super) struct Reader<'a> {
-    pub(super) roots: &'a Roots,
-    pub(super) progress: &'a dyn Progress,
+    roots: &'a Roots,
+    pool: &'a ThreadPool,
+    progress: &'a dyn Progress,
     /// Empty buffers come from here.
-    pub(super) buffers: Receiver<Buffer>,
+    buffers: Receiver<Buffer>,
     /// Units go here; nothing tells that the last one has gone.
-    pub(super) units: Sender<Option<Unit>>,
+    units: Sender<Option<Unit>>,
+    /// What the run holds, the batch included.
     run: Run,
     unit: Option<Unit>,
+    /// The last entries of the run, not read yet.
+    batch: Vec<SourceEntry>,
+    batch_len: usize,
     next_entry: u64,
-    reported: (u64, u64),
+    /// Bytes and entries that are done and not reported.
+    unreported: (u64, u64),
 }
 
 impl<'a> Reader<'a> {
     pub(super) fn new(
         roots: &'a Roots,
+        pool: &'a ThreadPool,
         progress: &'a dyn Progress,
         buffers: Receiver<Buffer>,
         units: Sender<Option<Unit>>,
     ) -> Reader<'a> {
-        Reader { roots, progress, buffers, units, run: Run::default(), unit: None, next_entry: 0, reported: (0, 0) }
+        Reader {
+            roots,
+            pool,
+            progress,
+            buffers,
+            units,
+            run: Run::default(),
+            unit: None,
+            batch: Vec::new(),
+            batch_len: 0,
+            next_entry: 0,
+            unreported: (0, 0),
+        }
     }
 
     /// Reads all entries from the start on; `entries` begin with the entry of the start.
@@ -61,35 +87,73 @@ impl<'a> Reader<'a> {
         for entry in entries {
             let entry = entry.map_err(PackError::Walk)?;
             match (entry.kind, entry.len) {
-                (SourceKind::Directory, _) => self.add_directory(entry)?,
-                (SourceKind::File, 0..=PACK_RAW_LEN) => self.add_file(entry)?,
+                (SourceKind::Directory, _) | (SourceKind::File, 0..=SINGLE_LEN_MAX) => self.add_small(entry)?,
+                (SourceKind::File, ..=PACK_RAW_LEN) => self.add_file(entry)?,
                 (SourceKind::File, _) => self.read_large(&entry, start.take())?,
             }
             self.next_entry += 1;
         }
         self.end_run()?;
-        self.report(0, 0);
+        self.report_all();
         self.units.send(None).map_err(|_| Stop::Elsewhere)
     }
 
-    fn add_directory(&mut self, source: SourceEntry) -> Result<(), Stop> {
-        self.make_room(0, 0)?;
-        self.unit()?.entries.push(UnitEntry { source, profile: Profile::Single, row_count: 0 });
-        self.count(0, 0)
+    /// Adds a directory, or a file of one chunk at most: they are read several at a time.
+    fn add_small(&mut self, source: SourceEntry) -> Result<(), Stop> {
+        let row_count = u32::from(source.len > 0);
+        self.make_room(source.len, row_count)?;
+        self.unit()?;
+        self.run = self.run.with(source.len, row_count).unwrap_or_default();
+        self.batch_len += source.len as usize;
+        self.batch.push(source);
+        let is_full = self.batch_len >= BATCH_LEN || self.batch.len() >= BATCH_COUNT;
+        if is_full { self.read_batch() } else { Ok(()) }
     }
 
-    /// Adds a file that shares a pack.
+    /// Reads the entries of the batch with the threads of the pool: opening costs most of it.
+    fn read_batch(&mut self) -> Result<(), Stop> {
+        if self.batch.is_empty() {
+            return Ok(());
+        }
+        self.check_cancelled()?;
+        let (batch, batch_len) = (std::mem::take(&mut self.batch), std::mem::take(&mut self.batch_len));
+        let (pool, roots) = (self.pool, self.roots);
+        let unit = self.unit()?;
+        let mut rest = &mut unit.buffer.bytes_mut()[unit.raw_len..][..batch_len];
+        let mut reads = Vec::with_capacity(batch.len());
+        for source in &batch {
+            let (bytes, behind) = rest.split_at_mut(source.len as usize);
+            rest = behind;
+            reads.push((source, bytes));
+        }
+        let read = |(source, bytes): &mut (&SourceEntry, &mut [u8])| match source.kind {
+            SourceKind::Directory => Ok(()),
+            SourceKind::File => read_whole(roots, source, bytes),
+        };
+        pool.install(|| reads.par_iter_mut().with_min_len(READS_A_TASK).try_for_each(read))?;
+        for (source, bytes) in reads {
+            unit.chunks.extend(Cutter::new(source.len).next(bytes));
+        }
+        unit.raw_len += batch_len;
+        let count = batch.len() as u64;
+        unit.entries.extend(batch.into_iter().map(|source| {
+            let row_count = u32::from(source.len > 0);
+            UnitEntry { source, profile: Profile::Single, row_count }
+        }));
+        self.report(batch_len as u64, count);
+        Ok(())
+    }
+
+    /// Adds a file of several chunks that shares a pack.
     fn add_file(&mut self, source: SourceEntry) -> Result<(), Stop> {
-        self.make_room(source.len, u32::from(source.len > 0))?;
-        let len = source.len as usize;
+        self.make_room(source.len, 1)?;
+        self.read_batch()?;
+        self.check_cancelled()?;
+        let (roots, len) = (self.roots, source.len as usize);
         let unit = self.unit()?;
         let (start, first_chunk) = (unit.raw_len, unit.chunks.len());
-        let file = self.open(&source)?;
-        let unit = self.unit()?;
         let bytes = &mut unit.buffer.bytes_mut()[start..start + len];
-        read_exact_at(&file, &source.path, bytes, 0)?;
-        file.confirm_unchanged().map_err(PackError::Walk)?;
-        drop(file);
+        read_whole(roots, &source, bytes)?;
         let mut cutter = Cutter::new(source.len);
         let mut rest: &[u8] = bytes;
         while let Some(chunk) = cutter.next(rest) {
@@ -101,10 +165,12 @@ impl<'a> Reader<'a> {
         if self.run.with(source.len, row_count).is_none() {
             self.carry_over(start..start + len, first_chunk)?;
         }
+        self.run = self.run.with(source.len, row_count).unwrap_or_default();
         let unit = self.unit()?;
         unit.raw_len += len;
         unit.entries.push(UnitEntry { source, profile, row_count });
-        self.count(len as u64, row_count)
+        self.report(len as u64, 1);
+        Ok(())
     }
 
     /// Ends the run before a file that was read to its end and has too many rows for it.
@@ -188,14 +254,8 @@ impl<'a> Reader<'a> {
         if self.run.with(raw_len, row_count).is_some() { Ok(()) } else { self.end_run() }
     }
 
-    /// Counts an entry that was added to the run.
-    fn count(&mut self, raw_len: u64, row_count: u32) -> Result<(), Stop> {
-        self.run = self.run.with(raw_len, row_count).unwrap_or_default();
-        self.report(raw_len, 1);
-        Ok(())
-    }
-
     fn end_run(&mut self) -> Result<(), Stop> {
+        self.read_batch()?;
         self.run = Run::default();
         self.unit.take().map_or(Ok(()), |unit| self.send(unit))
     }
@@ -224,14 +284,17 @@ impl<'a> Reader<'a> {
         self.units.send(Some(unit)).map_err(|_| Stop::Elsewhere)
     }
 
-    /// Reports what was read, at times.
+    /// Reports what was read, when it is enough.
     fn report(&mut self, len: u64, count: u64) {
-        let (len, count) = (self.reported.0 + len, self.reported.1 + count);
-        let is_due = len >= READ_LEN as u64 || count >= PROGRESS_STEP || (len, count) == self.reported;
-        self.reported = if is_due { (0, 0) } else { (len, count) };
-        if is_due && (len, count) != (0, 0) {
-            self.progress.advance(len, count);
+        self.unreported = (self.unreported.0 + len, self.unreported.1 + count);
+        if self.unreported.0 >= READ_LEN as u64 || self.unreported.1 >= PROGRESS_STEP {
+            self.report_all();
         }
+    }
+
+    fn report_all(&mut self) {
+        let (len, count) = std::mem::take(&mut self.unreported);
+        self.progress.advance(len, count);
     }
 }
 
@@ -282,6 +345,13 @@ fn skip(
     }
     cutter.skip_to(offset);
     Ok(())
+}
+
+/// Reads a file whose length is that of `bytes`.
+fn read_whole(roots: &Roots, source: &SourceEntry, bytes: &mut [u8]) -> Result<(), Stop> {
+    let file = roots.open_file(source).map_err(PackError::Walk)?;
+    read_exact_at(&file, &source.path, bytes, 0)?;
+    Ok(file.confirm_unchanged().map_err(PackError::Walk)?)
 }
 
 /// Fills `bytes` from a file at `offset`; a file that ends before has changed.

@@ -63,11 +63,11 @@ impl VolumeWriter {
                 OpenOptions::new().write(true).create(true).truncate(true).open(&self.part_path).map_err(&failed)?
             }
         };
-        let mut file = self.file.insert(file);
+        let file = self.file.insert(file);
         let mut io_slices: Vec<IoSlice<'_>> = slices.filter(|slice| !slice.is_empty()).map(IoSlice::new).collect();
         self.len += io_slices.iter().map(|slice| slice.len() as u64).sum::<u64>();
         for group in io_slices.chunks_mut(SLICE_COUNT_MAX) {
-            write_all(&mut file, group).map_err(&failed)?;
+            write_all(file, group).map_err(&failed)?;
         }
         if self.len - self.written_back_len >= WRITE_BACK_LEN {
             // Only a hint, which for bytes not yet written means to begin with it.

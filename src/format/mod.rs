@@ -29,5 +29,5 @@ pub use mark::Mark;
 pub use name::Name;
 pub use path::EntryPath;
 pub use proof::Proven;
-pub use shown::Shown;
+pub use shown::{OneLine, Shown};
 pub use time::Time;

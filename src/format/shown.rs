@@ -1,4 +1,4 @@
-//! The only way to print a text that came from outside.
+//! The only ways to print a text that came from outside.
 
 use std::fmt::{self, Write as _};
 
@@ -17,6 +17,22 @@ impl<T: AsRef<str>> fmt::Display for Shown<T> {
             }
         }
         f.write_char('"')
+    }
+}
+
+/// Displays a line of our own in which a text from outside may stand: the same characters are
+/// escaped, without quotes around it.
+pub struct OneLine<T>(pub T);
+
+impl<T: AsRef<str>> fmt::Display for OneLine<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for c in self.0.as_ref().chars() {
+            match c {
+                c if is_unshowable(c) => write!(f, "\\u{{{:x}}}", c as u32)?,
+                c => f.write_char(c)?,
+            }
+        }
+        Ok(())
     }
 }
 
@@ -39,5 +55,10 @@ mod tests {
     fn escapes_what_acts_on_a_terminal_and_keeps_the_rest() {
         let text = "a\u{1b}[31m\n\u{202e}é\"\\";
         assert_eq!(Shown(text).to_string(), "\"a\\u{1b}[31m\\u{a}\\u{202e}é\\\"\\\\\"");
+    }
+
+    #[test]
+    fn keeps_a_line_one_line() {
+        assert_eq!(OneLine("a \"b\"\n\u{1b}[2J").to_string(), "a \"b\"\\u{a}\\u{1b}[2J");
     }
 }

@@ -1,7 +1,10 @@
 //! The joined flows: pack, verify, import, export.
 
 pub mod bundle;
+pub mod contents;
+pub mod export;
 pub mod import;
+pub mod inspect;
 pub mod lookup;
 pub mod pack;
 pub mod progress;

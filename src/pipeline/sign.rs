@@ -150,17 +150,31 @@ impl Keygen {
         {
             return Ok(already);
         }
+        let (armour, sshsig) = self.accepted(message, namespace, key)?;
+        if let Some(already) = signatures.find(&sshsig.key, namespace, message)? {
+            return Ok(already);
+        }
+        let path = signatures.add(&armour)?;
+        Ok(Signed::Added { path, fingerprint: sshsig.fingerprint() })
+    }
+
+    /// Returns the armoured signature of `message`, for a receipt that is kept elsewhere.
+    ///
+    /// # Errors
+    /// As [`Keygen::sign`].
+    pub fn signature(&self, message: &[u8], namespace: &Namespace, key: &Path) -> Result<Vec<u8>, SignError> {
+        Ok(self.accepted(message, namespace, key)?.0)
+    }
+
+    /// Makes a signature that our own verifier accepts (T-81).
+    fn accepted(&self, message: &[u8], namespace: &Namespace, key: &Path) -> Result<(Vec<u8>, Sshsig), SignError> {
         let armour = self.make(message, namespace, key)?;
         let sshsig =
             Sshsig::decode(&armour).map_err(|source| SignError::NotAccepted { key: key.to_owned(), source })?;
         if sshsig.namespace != *namespace || !sshsig.verifies(message) {
             return Err(SignError::DoesNotHold { key: key.to_owned() });
         }
-        if let Some(already) = signatures.find(&sshsig.key, namespace, message)? {
-            return Ok(already);
-        }
-        let path = signatures.add(&armour)?;
-        Ok(Signed::Added { path, fingerprint: sshsig.fingerprint() })
+        Ok((armour, sshsig))
     }
 
     /// Runs ssh-keygen; the message goes in and the signature comes out by pipes, so no copy of the

@@ -280,7 +280,7 @@ struct CheckWorker {
 
 /// Tells whether the bytes of a piece give the mark or SHA-256 behind it (F-23). A piece in the middle
 /// of a part proves nothing by itself: its chunks do.
-fn proves(piece: &Piece, bytes: &[u8]) -> bool {
+pub(in crate::pipeline) fn proves(piece: &Piece, bytes: &[u8]) -> bool {
     let Some(file) = &piece.file else { return true };
     if !piece.part.starts || !piece.part.ends {
         return true;
@@ -426,9 +426,10 @@ pub(in crate::pipeline) fn damage_finding(content: &PackContent, place: &str, da
         |piece: &&Piece| piece.file.is_some() && damage.rows.iter().any(|&row| piece.rows.contains(&(row as usize)));
     let files: Vec<&Piece> = content.pieces.iter().filter(hit).collect();
     let names = files.iter().take(FILE_COUNT_LISTED).map(|piece| piece.path.clone()).collect();
+    let is_elsewhere = content.pack.place.is_some_and(|own| own.volume != damage.volume);
     Finding {
         class: damage.fact.class(),
-        place: place.to_owned(),
+        place: if is_elsewhere { format!("which {place} refers to") } else { place.to_owned() },
         extent: Some((damage.volume, damage.range.clone())),
         rule: damage.fact.rule(),
         what: chain(&damage.fact),

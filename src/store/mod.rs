@@ -18,7 +18,7 @@ pub mod probe;
 pub mod s3;
 pub mod watched;
 
-pub use content_type::Compressibility;
+pub use content_type::{Compressibility, content_type_for};
 pub use directory::DirectoryStore;
 pub use error::{Call, Cause, StoreError};
 pub use key::{Key, KeyError};

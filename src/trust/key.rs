@@ -200,6 +200,11 @@ impl PublicKey {
         blob
     }
 
+    /// Returns type and key as they stand in a file of allowed signers.
+    pub fn to_line(&self) -> String {
+        format!("{} {}", self.key_type.name(), base64::encode(&self.encode()))
+    }
+
     /// Returns the key's type.
     pub const fn key_type(&self) -> KeyType {
         self.key_type

@@ -1,6 +1,7 @@
 //! The tests that run programs and servers, and the vectors of the specification, in one binary.
 
 mod authenticator;
+mod cli;
 mod codec_vectors;
 mod fixture;
 mod import;

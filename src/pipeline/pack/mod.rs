@@ -25,6 +25,7 @@ mod write;
 
 pub use error::PackError;
 
+use crate::error::Class;
 use crate::format::head::{Attachment, Head, Release};
 use crate::format::limits::{ATTACHMENT_COUNT_MAX, ATTACHMENT_LEN_MAX, COUNTER_MAX, PACK_RAW_LEN, VOLUME_LEN_MIN};
 use crate::format::manifest::part_bound;
@@ -154,8 +155,16 @@ pub fn pack(options: &PackOptions, progress: &dyn Progress) -> Result<PackReport
     let attachments = attach(&options.attachments)?;
     let roots = Roots::open(&options.roots, options.links)?;
     let state = State::open(options, &attachments)?;
-    let Walked { entries, skipped } = list(options, &state, &roots, progress)?;
-    check_entries(options, &entries)?;
+    let listed = list(options, &state, &roots, progress);
+    let listed = listed.and_then(|walked| check_entries(options, &walked.entries).map(|()| walked));
+    let Walked { entries, skipped } = match listed {
+        // Whoever follows what a refusal says repeats with other arguments: no state may hold them to these.
+        Err(error) if matches!(error.class(), Class::Refused | Class::Usage) => {
+            state.abandon()?;
+            return Err(error);
+        }
+        listed => listed?,
+    };
     let progressed = state.recover()?;
     let resumed_behind = progressed.line.as_ref().and_then(|line| VolumeNumber::new(line.volume));
     let index = ChunkIndex::new(&state.dir, options.index_budget_len);

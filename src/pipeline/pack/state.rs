@@ -19,6 +19,7 @@ use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 const STATE_DIR: &str = ".pack";
+const JOURNAL: &str = "journal";
 const ARGUMENTS: &str = "arguments";
 const HEAD: &str = "head.json";
 
@@ -145,7 +146,7 @@ impl State {
 
     /// Returns what an earlier run finished, and lets go of what it did not finish.
     pub(super) fn recover(&self) -> Result<Progressed, PackError> {
-        let (mut journal, mut lines) = Journal::open(&self.path("journal"))?;
+        let (mut journal, mut lines) = Journal::open(&self.path(JOURNAL))?;
         let line_count = lines.len();
         let logs = loop {
             match lines.last() {
@@ -161,6 +162,16 @@ impl State {
         }
         self.keep_volumes(&lines)?;
         Ok(Progressed { logs, journal, line: lines.pop() })
+    }
+
+    /// Removes what `open` has made, unless an earlier run has finished a volume.
+    pub(super) fn abandon(self) -> Result<(), PackError> {
+        if read_if_there(&self.path(JOURNAL))?.is_some_and(|lines| !lines.is_empty()) {
+            return Ok(());
+        }
+        let volumes = self.out.join("volumes");
+        std::fs::remove_dir(&volumes).map_err(PackError::io("remove", &volumes))?;
+        self.remove()
     }
 
     /// Removes the directory; the bundle is finished.

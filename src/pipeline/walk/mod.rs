@@ -5,7 +5,7 @@ mod error;
 mod link;
 mod roots;
 mod stat;
-mod twins;
+pub(in crate::pipeline) mod twins;
 
 #[cfg(test)]
 mod tests;

@@ -10,13 +10,13 @@ use std::path::Path;
 /// A hash of a directory's path, or of that and a folded name: twins have the same.
 ///
 /// 128 bits, so that different names have the same by no accident.
-pub(super) type Key = [u8; 16];
+pub(in crate::pipeline) type Key = [u8; 16];
 
-pub(super) fn key_of_dir(path: &[u8]) -> Key {
+pub(in crate::pipeline) fn key_of_dir(path: &[u8]) -> Key {
     shortened(blake3::hash(path))
 }
 
-fn key_of_name(dir: &Key, name: &str) -> Key {
+pub(in crate::pipeline) fn key_of_name(dir: &Key, name: &str) -> Key {
     // The fold of ASCII is its lower case; most names are spared the tables.
     let folded = if name.is_ascii() { name.to_ascii_lowercase() } else { fold(name) };
     let mut hasher = blake3::Hasher::new();
@@ -31,20 +31,20 @@ fn shortened(hash: blake3::Hash) -> Key {
 }
 
 /// Takes the names of all siblings.
-pub(super) struct Twins {
+pub(in crate::pipeline) struct Twins {
     keys: Sorter,
 }
 
 impl Twins {
-    pub(super) fn new(dir: &Path, budget_len: usize) -> Twins {
+    pub(in crate::pipeline) fn new(dir: &Path, budget_len: usize) -> Twins {
         Twins { keys: Sorter::new(dir, budget_len) }
     }
 
-    pub(super) fn add(&mut self, dir: &Key, name: &str) -> Result<(), SpillError> {
+    pub(in crate::pipeline) fn add(&mut self, dir: &Key, name: &str) -> Result<(), SpillError> {
         self.keys.push(&key_of_name(dir, name))
     }
 
-    pub(super) fn finish(self) -> Result<Found, SpillError> {
+    pub(in crate::pipeline) fn finish(self) -> Result<Found, SpillError> {
         let mut found = Found { keys: HashSet::new(), count: 0 };
         let mut sorted = self.keys.finish()?;
         let mut last = None;
@@ -63,15 +63,24 @@ impl Twins {
 }
 
 /// The twins that there are.
-pub(super) struct Found {
+pub(in crate::pipeline) struct Found {
     keys: HashSet<Key>,
     /// Names that are twins of an earlier one.
-    pub(super) count: u64,
+    pub(in crate::pipeline) count: u64,
 }
 
 impl Found {
+    /// Tells whether this is the key of a name with a twin.
+    pub(in crate::pipeline) fn has(&self, key: &Key) -> bool {
+        self.keys.contains(key)
+    }
+
     /// Adds all twins to the refusals, looking at the sorted entries again for their names.
-    pub(super) fn name(&self, sorted: &mut Sorted, refusals: &mut Refusals) -> Result<(), SpillError> {
+    pub(in crate::pipeline::walk) fn name(
+        &self,
+        sorted: &mut Sorted,
+        refusals: &mut Refusals,
+    ) -> Result<(), SpillError> {
         let mut firsts: HashMap<Key, Vec<u8>> = HashMap::new();
         let mut named_count = 0;
         let mut last: Vec<u8> = Vec::new();
@@ -99,7 +108,7 @@ impl Found {
 }
 
 /// Returns the names on a path that are not on the path before it, each with its directory.
-fn new_names<'a>(last: &[u8], path: &'a [u8]) -> impl Iterator<Item = (&'a [u8], &'a str)> {
+pub(in crate::pipeline) fn new_names<'a>(last: &[u8], path: &'a [u8]) -> impl Iterator<Item = (&'a [u8], &'a str)> {
     let shared = last.iter().zip(path).take_while(|(one, other)| one == other).count();
     let slashes = path.iter().enumerate().filter(|(_, byte)| **byte == b'/').map(|(index, _)| index);
     slashes.filter_map(move |slash| {

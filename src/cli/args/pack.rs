@@ -1,0 +1,64 @@
+//! Arguments of `pack`.
+
+use super::parse;
+use airlift::format::limits::VOLUME_LEN_DEFAULT;
+use airlift::format::{Name, Time};
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+
+const EXAMPLES: &str = "\
+Examples:
+  airlift pack models=./airgapped-models datasets=./data --stream tao --counter 1 --out tao-1
+  airlift pack models=./models --stream tao --counter 2 --previous tao-1/head.json --out tao-2 \\
+      --volume-size 4GiB --audience plant-7 --attach sbom=sbom.json --sign ~/.ssh/id_ed25519
+  airlift pack models=./models --stream tao --counter 2 --out tao-2 --dry-run";
+
+/// Arguments of `pack`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct PackArgs {
+    /// A root: its name in the bundle and the directory it is read from
+    #[arg(value_name = "NAME=DIR", required = true, value_parser = parse::named_path)]
+    pub(crate) roots: Vec<(Name, PathBuf)>,
+    /// The bundle directory: new, empty, or begun by an earlier run of this command
+    #[arg(long, value_name = "BUNDLE")]
+    pub(crate) out: PathBuf,
+    /// The line of releases that this one belongs to
+    #[arg(long, value_name = "NAME")]
+    pub(crate) stream: Name,
+    /// The number of the release in its stream, higher than any before
+    #[arg(long, value_name = "N")]
+    pub(crate) counter: u64,
+    /// Largest length of a volume, such as 4032MiB, 4GiB or 650MB; at least 64MiB
+    #[arg(long, value_name = "SIZE", default_value_t = Bytes(VOLUME_LEN_DEFAULT), value_parser = parse::bytes)]
+    pub(crate) volume_size: Bytes,
+    /// Threads that hash and encode; as many as there are processors when not given
+    #[arg(long, value_name = "N")]
+    pub(crate) threads: Option<NonZeroUsize>,
+    /// Sign with this key file, through ssh-keygen; several for several signatures
+    #[arg(long, value_name = "KEY")]
+    pub(crate) sign: Vec<PathBuf>,
+    /// The head.json of the release before this one
+    #[arg(long, value_name = "HEAD")]
+    pub(crate) previous: Option<PathBuf>,
+    /// The last moment at which it may be imported, such as 2030-12-31T23:59:59Z
+    #[arg(long, value_name = "TIME", value_parser = parse::time)]
+    pub(crate) not_after: Option<Time>,
+    /// The enclave that it is meant for; any other refuses it
+    #[arg(long, value_name = "NAME")]
+    pub(crate) audience: Option<Name>,
+    /// A file that travels with the bundle: its type and its path
+    #[arg(long, value_name = "TYPE=FILE", value_parser = parse::named_path)]
+    pub(crate) attach: Vec<(Name, PathBuf)>,
+    /// Name links, pipes, sockets and the like, and leave them out
+    #[arg(long)]
+    pub(crate) skip_unsupported: bool,
+    /// Follow symbolic links whose target is in the same root, as caches of models have them
+    #[arg(long)]
+    pub(crate) follow_inside: bool,
+    /// Only look at what would be packed
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+}
+
+pub(crate) use parse::Bytes;

@@ -1,0 +1,57 @@
+//! Arguments of `verify`.
+
+use super::look::{PlacesArgs, TrustArgs};
+use airlift::pipeline::verify::Depth;
+use clap::ValueEnum;
+use std::num::NonZeroUsize;
+
+const EXAMPLES: &str = "\
+Examples:
+  airlift verify /media/stick --allowed-signers signers
+  airlift verify /media/a /media/b --allowed-signers signers --threshold 2 --revoked revoked
+  airlift verify models-7 --allowed-signers signers --depth head --json";
+
+/// Arguments of `verify`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct VerifyArgs {
+    #[command(flatten)]
+    pub(crate) places: PlacesArgs,
+    #[command(flatten)]
+    pub(crate) trust: TrustArgs,
+    /// How deep to look
+    #[arg(long, value_enum, default_value_t = DepthArg::Contents)]
+    pub(crate) depth: DepthArg,
+    /// Workers; as many as there are processors when not given
+    #[arg(long, value_name = "N")]
+    pub(crate) threads: Option<NonZeroUsize>,
+}
+
+/// How deep a check goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum DepthArg {
+    /// Signatures, head, manifest and pack table
+    Head,
+    /// The same and every stored byte
+    Stored,
+    /// The same and every file after decoding
+    Contents,
+}
+
+impl DepthArg {
+    pub(crate) const fn depth(self) -> Depth {
+        match self {
+            DepthArg::Head => Depth::Head,
+            DepthArg::Stored => Depth::Stored,
+            DepthArg::Contents => Depth::Contents,
+        }
+    }
+
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            DepthArg::Head => "head",
+            DepthArg::Stored => "stored",
+            DepthArg::Contents => "contents",
+        }
+    }
+}

@@ -1,0 +1,124 @@
+//! `airlift info`.
+
+use super::{name_of, ranges};
+use crate::cli::args::InfoArgs;
+use crate::cli::failure::Failure;
+use crate::cli::opening::open_to_look;
+use crate::cli::progress::Shown;
+use crate::cli::report::Report;
+use crate::cli::size::{Count, Percent, Size};
+use airlift::pipeline::inspect::{Opened, Summary, present_volumes, summarise};
+use airlift::pipeline::volumes::Volumes;
+use serde_json::{Value, json};
+use std::fmt::{Display, Write as _};
+
+pub(crate) fn run(args: &InfoArgs, report: &Report) -> Result<(), Failure> {
+    let opened = open_to_look(&args.places.places, &args.vouch, report)?;
+    let volumes = Volumes::new(opened.media().to_vec());
+    let progress = Shown::new(report);
+    let summary = summarise(&opened, &volumes, &progress);
+    progress.finish();
+    let mut summary = summary?;
+    if summary.is_cancelled {
+        return Err(Failure::interrupted());
+    }
+    summary.present_volumes = present_volumes(&opened, &volumes)?;
+    report.result(&document(&opened, &summary), &text(&opened, &summary))
+}
+
+fn text(opened: &Opened, summary: &Summary) -> String {
+    let head = opened.head();
+    let mut lines = Lines(String::new());
+    lines.add("release", name_of(head));
+    lines.add("made", head.created_at);
+    head.not_after.iter().for_each(|time| lines.add("import until", time));
+    head.audience.iter().for_each(|name| lines.add("for", name));
+    for signer in signers(opened) {
+        lines.add("signed by", signer);
+    }
+    lines.add("content id", head.content_id);
+    lines.add("tree id", head.tree_id);
+    head.previous.iter().for_each(|one| lines.add("follows", format!("release {} {}", one.counter, one.content_id)));
+    for base in &head.bases {
+        lines.add("builds on", format!("{} release {} {}", base.stream, base.counter, base.content_id));
+    }
+    let directories = match head.totals.directories {
+        0 => String::new(),
+        count => format!(", {}", Count(count, "empty directory")),
+    };
+    lines.add("content", format!("{}, {}{directories}", Size(head.totals.bytes), Count(head.totals.files, "file")));
+    let ratio = Percent { part: head.volumes.length, whole: head.totals.bytes };
+    lines.add("stored", format!("{}, {ratio} of the content", Size(head.volumes.length)));
+    for attachment in &head.attachments {
+        lines.add("attachment", format!("{}, {} bytes, {}", attachment.kind, attachment.length, attachment.sha256));
+    }
+    let count = head.volumes.count;
+    let here = summary.present_volumes.len();
+    let which = if here == 0 { String::new() } else { format!(": {}", ranges(&summary.present_volumes)) };
+    lines.add("volumes", format!("{count}, {here} of them here{which}"));
+    if here > 0 {
+        packs_text(summary, &mut lines);
+    }
+    lines.0
+}
+
+fn packs_text(summary: &Summary, lines: &mut Lines) {
+    let twice = summary.repeat_len + summary.reference_len;
+    lines.add("packs here", format!("{} of content in {}", Size(summary.seen_len), Size(summary.packs_len)));
+    let share = Percent { part: twice, whole: summary.seen_len };
+    lines.add("deduplicated", format!("{}, {share} of that content", Size(twice)));
+    if summary.damaged_pack_count > 0 {
+        let count = Count(summary.damaged_pack_count, "pack");
+        lines.add("damaged", format!("{count}; airlift verify names them"));
+    }
+    let _ = writeln!(lines.0, "\n{:<13} {:<8} {:>12} {:>12} {:>8}", "cut as", "codec", "raw", "stored", "ratio");
+    for ((profile, codec), stored) in &summary.kinds {
+        let (raw, kept) = (Size(stored.raw_len).to_string(), Size(stored.stored_len).to_string());
+        let ratio = Percent { part: stored.stored_len, whole: stored.raw_len };
+        let _ = writeln!(lines.0, "{profile:<13} {codec:<8} {raw:>12} {kept:>12} {ratio:>8}");
+    }
+}
+
+fn document(opened: &Opened, summary: &Summary) -> Value {
+    let head = opened.head();
+    let kinds = summary.kinds.iter().map(|((profile, codec), stored)| {
+        json!({ "profile": profile, "codec": codec, "raw_bytes": stored.raw_len, "stored_bytes": stored.stored_len })
+    });
+    json!({
+        "trusted": opened.vouched().is_some(),
+        "signers": signers(opened),
+        "head": head,
+        "volumes_here": summary.present_volumes.iter().map(|one| one.number()).collect::<Vec<_>>(),
+        "packs_here": {
+            "content_bytes": summary.seen_len,
+            "stored_bytes": summary.packs_len,
+            "repeated_bytes": summary.repeat_len,
+            "referenced_bytes": summary.reference_len,
+            "damaged": summary.damaged_pack_count,
+            "kinds": kinds.collect::<Vec<_>>(),
+        },
+    })
+}
+
+/// Returns who signed; where nobody vouches, what the signatures say of themselves.
+fn signers(opened: &Opened) -> Vec<String> {
+    let Some(bundle) = opened.vouched() else {
+        let claim = |(number, claim): (u32, Option<airlift::trust::Sshsig>)| match claim {
+            Some(sshsig) => format!("unchecked: signature {number} names key {}", sshsig.fingerprint()),
+            None => format!("unchecked: signature {number} is not understood"),
+        };
+        return opened.claims().map(claim).collect();
+    };
+    let head = bundle.trusted_head();
+    let counted = head.principals().iter().map(ToString::to_string);
+    counted.chain(head.uncounted().iter().map(|one| format!("nobody: {one}"))).collect()
+}
+
+/// Lines of a name and a value.
+struct Lines(String);
+
+impl Lines {
+    fn add(&mut self, name: &str, value: impl Display) {
+        let _ = writeln!(self.0, "{name:<13} {value}");
+    }
+}

@@ -1,0 +1,151 @@
+//! Progress: a bar on a terminal, a plain line now and then elsewhere (C-04).
+
+use super::report::{Report, to_stderr};
+use super::signals;
+use super::size::{Count, Size};
+use airlift::format::OneLine;
+use airlift::pipeline::progress::Progress;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use std::io::IsTerminal as _;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// How often a line is printed where there is no terminal.
+const LINE_EVERY: Duration = Duration::from_secs(10);
+/// How often the current file is shown.
+const NAME_EVERY: Duration = Duration::from_millis(100);
+
+const BYTES_BAR: &str = "{prefix} {bytes:>10} of {total_bytes} {wide_bar} {binary_bytes_per_sec}, {eta} left\n{msg}";
+const BYTES_ONLY: &str = "{prefix} {bytes:>10} {binary_bytes_per_sec}\n{msg}";
+
+/// Shows how far a command has come, and tells it when to stop.
+pub(crate) struct Shown {
+    report: Report,
+    stop: Arc<AtomicBool>,
+    bar: Option<ProgressBar>,
+    lines: Option<Mutex<Lines>>,
+    count: AtomicU64,
+    total_count: AtomicU64,
+    named_at: Mutex<Option<Instant>>,
+}
+
+/// What is printed where there is no terminal.
+struct Lines {
+    phase: &'static str,
+    done_len: u64,
+    total_len: u64,
+    began_at: Instant,
+    printed_at: Instant,
+}
+
+impl Shown {
+    /// Returns the progress of a command, and takes over SIGINT and SIGTERM.
+    pub(crate) fn new(report: &Report) -> Shown {
+        let is_shown = report.shows_progress();
+        let has_terminal = std::io::stderr().is_terminal();
+        let bar = (is_shown && has_terminal).then(|| {
+            let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::hidden());
+            bar.set_style(style(BYTES_ONLY));
+            bar
+        });
+        let now = Instant::now();
+        let lines = Lines { phase: "", done_len: 0, total_len: 0, began_at: now, printed_at: now };
+        Shown {
+            report: *report,
+            stop: signals::stop_flag(),
+            bar,
+            lines: (is_shown && !has_terminal).then(|| Mutex::new(lines)),
+            count: AtomicU64::new(0),
+            total_count: AtomicU64::new(0),
+            named_at: Mutex::default(),
+        }
+    }
+
+    /// Takes the bar away; what was counted stays counted.
+    pub(crate) fn finish(&self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+
+    fn counts(&self) -> String {
+        let (done, total) = (self.count.load(Ordering::Relaxed), self.total_count.load(Ordering::Relaxed));
+        if total == 0 { Count(done, "file").to_string() } else { format!("{done} of {}", Count(total, "file")) }
+    }
+}
+
+impl Progress for Shown {
+    fn begin(&self, phase: &'static str, total_len: u64, total_count: u64) {
+        self.count.store(0, Ordering::Relaxed);
+        self.total_count.store(total_count, Ordering::Relaxed);
+        if let Some(bar) = &self.bar {
+            bar.set_draw_target(ProgressDrawTarget::stderr());
+            bar.set_style(style(if total_len > 0 { BYTES_BAR } else { BYTES_ONLY }));
+            bar.reset();
+            bar.set_length(total_len);
+            bar.set_prefix(phase);
+            bar.enable_steady_tick(Duration::from_millis(250));
+        }
+        if let Some(lines) = &self.lines {
+            let now = Instant::now();
+            *locked(lines) = Lines { phase, done_len: 0, total_len, began_at: now, printed_at: now };
+        }
+    }
+
+    fn advance(&self, len: u64, count: u64) {
+        self.count.fetch_add(count, Ordering::Relaxed);
+        if let Some(bar) = &self.bar {
+            bar.inc(len);
+        }
+        if let Some(lines) = &self.lines {
+            let line = locked(lines).advance(len);
+            if let Some(line) = line {
+                to_stderr(&format!("{line}, {}", self.counts()));
+            }
+        }
+    }
+
+    fn now_at(&self, what: &str) {
+        let Some(bar) = &self.bar else { return };
+        let mut named_at = locked(&self.named_at);
+        if named_at.is_none_or(|at| at.elapsed() >= NAME_EVERY) {
+            *named_at = Some(Instant::now());
+            bar.set_message(format!("{}, {}", self.counts(), OneLine(what)));
+        }
+    }
+
+    fn note(&self, line: &str) {
+        match &self.bar {
+            Some(bar) => bar.suspend(|| self.report.note(line)),
+            None => self.report.note(line),
+        }
+    }
+
+    fn is_cancelled(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
+    }
+}
+
+impl Lines {
+    /// Returns the line to print now, if one is due.
+    fn advance(&mut self, len: u64) -> Option<String> {
+        self.done_len += len;
+        if self.printed_at.elapsed() < LINE_EVERY {
+            return None;
+        }
+        self.printed_at = Instant::now();
+        let seconds = self.began_at.elapsed().as_secs_f64();
+        let rate = Size((self.done_len as f64 / seconds) as u64);
+        let of_total = if self.total_len > 0 { format!(" of {}", Size(self.total_len)) } else { String::new() };
+        Some(format!("{}: {}{of_total}, {rate}/s", self.phase, Size(self.done_len)))
+    }
+}
+
+fn style(template: &str) -> ProgressStyle {
+    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,128 @@
+//! What a person can do about each kind of failure: the second half of every error line (C-11).
+
+use airlift::error::Class;
+use airlift::media::MediaError;
+use airlift::pipeline::bundle::BundleError;
+use airlift::pipeline::export::ExportError;
+use airlift::pipeline::import::{ImportError, MappingError};
+use airlift::pipeline::pack::PackError;
+use airlift::pipeline::sign::SignError;
+use airlift::pipeline::trust_files::TrustFileError;
+use airlift::pipeline::walk::WalkError;
+use airlift::store::StoreError;
+use airlift::trust::{ReleaseError, TrustError};
+
+/// Returns what to do where nothing more is known than the class.
+pub(crate) const fn of_class(class: Class) -> &'static str {
+    match class {
+        Class::Usage => "airlift --help shows what there is",
+        Class::Damaged => "get another copy of what is named and repeat the command",
+        Class::Untrusted => "do not use this bundle, and ask its sender by another way",
+        Class::Incomplete => "bring what is missing and repeat the command",
+        Class::Unavailable => "repeat the command later",
+        Class::Refused => "nothing was changed; change the command or the policy if it is meant",
+        Class::BaseMissing => "import the release that it builds on first, or ask for a complete bundle",
+        Class::Older => "nothing was changed; ask the sender which release is due",
+        Class::NoSpace => "free some space and repeat the command",
+        Class::Bug => "this is a defect of airlift: report it with this line",
+        Class::Interrupted => "repeating the command resumes",
+        _ => "correct that and repeat the command",
+    }
+}
+
+pub(crate) fn of_media(error: &MediaError) -> &'static str {
+    match error {
+        MediaError::NoBundle { .. } => "name a directory with a head.json, or the directory above it",
+        MediaError::NotRegular { .. } => "a bundle has no links or devices: get another copy of it",
+        MediaError::TooManySignatures { .. } => "keep at most 16 signatures in it",
+        MediaError::Read { .. } => "the medium fails: get another copy of what is named",
+        error => of_class(error.class()),
+    }
+}
+
+pub(crate) fn of_bundle(error: &BundleError) -> &'static str {
+    match error {
+        BundleError::Missing { .. } => "name another medium of the same bundle as well",
+        error => of_class(error.class()),
+    }
+}
+
+pub(crate) const fn of_trust(error: &TrustError) -> &'static str {
+    match error {
+        TrustError::NoSignatures => "have it signed: airlift sign BUNDLE KEY",
+        TrustError::TooFewPrincipals { .. } => "have it signed by someone whom the allowed signers list",
+        TrustError::WrongAudience { expected: None, .. } => "if that is this enclave, say so with --audience",
+        TrustError::WrongAudience { .. } => "it is not meant for this enclave",
+        TrustError::PastEnd { .. } => "ask its sender for a newer bundle",
+        TrustError::UnknownCritical { .. } => "use a newer version of airlift",
+        error => of_class(error.class()),
+    }
+}
+
+pub(crate) const fn of_trust_file(error: &TrustFileError) -> &'static str {
+    match error {
+        TrustFileError::Unreadable { .. } => "name a file that can be read; no default takes its place",
+        _ => "correct that line: one line that is not understood refuses the whole file",
+    }
+}
+
+pub(crate) fn of_sign(error: &SignError) -> &'static str {
+    match error {
+        SignError::CannotRun { .. } => "install OpenSSH 8.9 or later",
+        SignError::NotSigned { .. } => "see what ssh-keygen said above",
+        SignError::NotAccepted { .. } => "use an ed25519, ecdsa or security key",
+        SignError::NoNumberLeft { .. } => "remove signatures that nobody needs",
+        error => of_class(error.class()),
+    }
+}
+
+pub(crate) fn of_pack(error: &PackError) -> &'static str {
+    match error {
+        PackError::VolumeTooSmall { .. } => "give a --volume-size of at least 64MiB",
+        PackError::PartTooLarge { .. } => "give a larger --volume-size",
+        PackError::TooManyVolumes { .. } => "give a larger --volume-size",
+        PackError::NoFile => "name directories with files",
+        PackError::OutputInUse { .. } => "name a new or empty directory with --out",
+        PackError::OtherArguments { .. } => "repeat the first command as it was, or remove the directory",
+        PackError::OutputLocked { .. } => "wait until that is done",
+        PackError::ChangedSince { .. } | PackError::AttachmentChanged { .. } | PackError::StateDamaged { .. } => {
+            "remove the output directory and pack again"
+        }
+        PackError::Walk(WalkError::Refused { .. }) => {
+            "rename or remove what is named; --skip-unsupported leaves out links, pipes and devices"
+        }
+        PackError::Walk(WalkError::Changed { .. }) => "let nothing write there, and repeat the command",
+        PackError::Walk(WalkError::OwnDirectory { .. }) => "name an --out outside the roots",
+        error => of_class(error.class()),
+    }
+}
+
+pub(crate) fn of_export(error: &ExportError) -> &'static str {
+    match error {
+        ExportError::InTheWay { .. } => "nothing is written over: move it away, or export to an empty directory",
+        ExportError::Twins { .. } => "export as a tar stream with --to -, or import it",
+        error => of_class(error.class()),
+    }
+}
+
+pub(crate) fn of_import(error: &ImportError) -> &'static str {
+    match error {
+        ImportError::Mapping(MappingError::Unmapped { .. }) => "add --map ROOT=PREFIX/, or --map ROOT=- to leave it out",
+        ImportError::Mapping(MappingError::NoSuchRoot { .. }) => "airlift ls BUNDLE shows the roots",
+        ImportError::Mapping(_) => "choose other prefixes with --map",
+        ImportError::Release(ReleaseError::NotEnrolled { .. }) => "if it is to be taken up here, add --enrol",
+        ImportError::Foreign { .. } => "choose other prefixes, or --on-existing skip or replace",
+        ImportError::Leased { .. } | ImportError::StateInUse { .. } => "wait until that is done",
+        error => of_class(error.class()),
+    }
+}
+
+pub(crate) fn of_store(error: &StoreError) -> &'static str {
+    match error {
+        StoreError::BucketMissing { .. } => "name another one, or add --create-bucket",
+        StoreError::PlainHttp { .. } => "use https, or add --plain-http",
+        StoreError::CertificateRefused { .. } => "name the right authority with --ca-file",
+        StoreError::BadOption { .. } => "airlift import --help shows how the store is named",
+        error => of_class(error.class()),
+    }
+}

@@ -1,0 +1,257 @@
+//! Looking at a bundle: opened with or without trust, and summed up.
+
+use super::bundle::{Bundle, BundleError, TrustedBundle, sources_of};
+use super::progress::Progress;
+use super::unpack::{Copies, read_index};
+use super::volumes::{PackInVolume, Volumes};
+use crate::codec::Codec;
+use crate::error::Class;
+use crate::format::cover::PackContent;
+use crate::format::head::HeadError;
+use crate::format::index::{Index, RowSource};
+use crate::format::manifest::Profile;
+use crate::format::packs::VolumeNumber;
+use crate::format::{EntryPath, Name};
+use crate::media::{Found, Medium};
+use crate::trust::{
+    Authority, Expected, Purpose, SignatureFile, Sshsig, Terms, TrustError, TrustedHead, UntrustedHead, authenticate,
+};
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Deref;
+use std::sync::Arc;
+
+/// Why a bundle can't be looked at.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// Its signatures do not make it acceptable.
+    #[error(transparent)]
+    Trust(#[from] TrustError),
+    /// Its head is no head.
+    #[error(transparent)]
+    Head(#[from] HeadError),
+    /// Its manifest or pack table can't be used.
+    #[error(transparent)]
+    Bundle(#[from] BundleError),
+}
+
+impl OpenError {
+    /// Returns whose problem this is.
+    pub fn class(&self) -> Class {
+        match self {
+            OpenError::Trust(error) => error.class(),
+            OpenError::Head(_) => Class::Untrusted,
+            OpenError::Bundle(error) => error.class(),
+        }
+    }
+}
+
+/// What a receiver demands of the signatures of a bundle.
+#[derive(Clone, Debug)]
+pub struct Demand<'a> {
+    /// Who may sign.
+    pub authority: Authority<'a>,
+    /// The stream; without it the signatures say which.
+    pub stream: Option<Name>,
+    /// What else is demanded of the head.
+    pub terms: Terms,
+}
+
+/// A bundle to look at: its release, its media, and whether anybody vouches for it.
+pub struct Opened {
+    kind: Kind,
+    media: Vec<Arc<Medium>>,
+    signatures: Vec<SignatureFile>,
+}
+
+enum Kind {
+    Trusted(Box<TrustedBundle>),
+    Untrusted(Box<Bundle>),
+}
+
+impl Opened {
+    /// Checks the signatures of what was found, and its roots.
+    ///
+    /// # Errors
+    /// The signatures do not meet the demand, or the roots can't be read.
+    pub fn trusted(found: Found, demand: Demand<'_>) -> Result<Opened, OpenError> {
+        let (media, signatures) = parts_of(found.media, found.signatures);
+        let expected = Expected { purpose: Purpose::Head, stream: demand.stream };
+        let authentic = authenticate(found.head.into(), &signatures, &expected, demand.authority)?;
+        let head = TrustedHead::accept(authentic, &demand.terms)?;
+        let kind = Kind::Trusted(Box::new(TrustedBundle::open(head, sources_of(&media))?));
+        Ok(Opened { kind, media, signatures })
+    }
+
+    /// Reads what was found without any check of signatures.
+    ///
+    /// # Errors
+    /// It is no head, or the roots can't be read.
+    pub fn untrusted(found: Found) -> Result<Opened, OpenError> {
+        let (media, signatures) = parts_of(found.media, found.signatures);
+        let head = UntrustedHead::decode(&found.head)?;
+        let kind = Kind::Untrusted(Box::new(Bundle::open_untrusted(&head, sources_of(&media))?));
+        Ok(Opened { kind, media, signatures })
+    }
+
+    /// Returns the trusted bundle; nothing where nobody vouches for it.
+    pub fn vouched(&self) -> Option<&TrustedBundle> {
+        match &self.kind {
+            Kind::Trusted(bundle) => Some(bundle.as_ref()),
+            Kind::Untrusted(_) => None,
+        }
+    }
+
+    /// Returns the media that carry it.
+    pub fn media(&self) -> &[Arc<Medium>] {
+        &self.media
+    }
+
+    /// Returns its signature files.
+    pub fn signatures(&self) -> &[SignatureFile] {
+        &self.signatures
+    }
+
+    /// Returns what each signature file says of itself, proven or not; nothing for one that is not
+    /// understood.
+    pub fn claims(&self) -> impl Iterator<Item = (u32, Option<Sshsig>)> + '_ {
+        self.signatures.iter().map(|file| (file.number, Sshsig::decode(&file.bytes).ok()))
+    }
+}
+
+impl Deref for Opened {
+    type Target = Bundle;
+
+    fn deref(&self) -> &Bundle {
+        match &self.kind {
+            Kind::Trusted(bundle) => bundle.as_ref(),
+            Kind::Untrusted(bundle) => bundle.as_ref(),
+        }
+    }
+}
+
+fn parts_of(
+    media: Vec<Medium>,
+    signatures: Vec<crate::media::SignatureFile>,
+) -> (Vec<Arc<Medium>>, Vec<SignatureFile>) {
+    let media = media.into_iter().map(Arc::new).collect();
+    // Media of one release may number their signatures differently: they are counted anew.
+    let numbered = (1u32..).zip(signatures);
+    (media, numbered.map(|(number, file)| SignatureFile { number, bytes: file.bytes }).collect())
+}
+
+/// Lengths before and after encoding.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stored {
+    /// Bytes before encoding.
+    pub raw_len: u64,
+    /// Bytes as stored.
+    pub stored_len: u64,
+}
+
+/// What the packs at hand add up to.
+#[derive(Clone, Debug, Default)]
+pub struct Summary {
+    /// Volumes at hand.
+    pub present_volumes: BTreeSet<VolumeNumber>,
+    /// Bytes of files whose packs were read.
+    pub seen_len: u64,
+    /// Bytes of their rows that are the same as an earlier row of their pack.
+    pub repeat_len: u64,
+    /// Bytes of their rows that are the same as a row of an earlier file or of a base.
+    pub reference_len: u64,
+    /// Stored bytes of their packs, with the indexes.
+    pub packs_len: u64,
+    /// What was new, by how the file was cut and how the frame is encoded.
+    pub kinds: BTreeMap<(&'static str, &'static str), Stored>,
+    /// Packs at hand whose index can't be read.
+    pub damaged_pack_count: u64,
+    /// Whether the summing up was stopped before its end.
+    pub is_cancelled: bool,
+}
+
+/// Reads the index of every pack at hand and sums up what it says.
+///
+/// # Errors
+/// Manifest or pack table can't be read.
+pub fn summarise(bundle: &Bundle, volumes: &Volumes, progress: &dyn Progress) -> Result<Summary, BundleError> {
+    let mut summary = Summary::default();
+    progress.begin("info", bundle.head().totals.bytes, bundle.head().totals.files);
+    for content in bundle.contents() {
+        if progress.is_cancelled() {
+            summary.is_cancelled = true;
+            break;
+        }
+        let content = content?;
+        let Some(place) = content.pack.place else { continue };
+        let copies = volumes.copies(place.volume)?;
+        let files = content.pieces.iter().filter(|piece| piece.file.is_some() && piece.part.is_last).count();
+        progress.advance(content.raw_len, files as u64);
+        if copies.is_empty() {
+            continue;
+        }
+        summary.present_volumes.insert(place.volume);
+        let sources = copies.into_iter().map(|file| PackInVolume::new(file, place));
+        let index = sources.into_iter().find_map(|one| read_index(&one, &place, &content, Copies::FirstGood).ok());
+        match index {
+            Some(proven) => {
+                summary.packs_len += place.stored_len();
+                summary.add(&content, &proven.index);
+            }
+            None => summary.damaged_pack_count += 1,
+        }
+    }
+    Ok(summary)
+}
+
+impl Summary {
+    fn add(&mut self, content: &PackContent, index: &Index) {
+        self.seen_len += content.raw_len;
+        let mut frame_profiles: Vec<Option<Profile>> = vec![None; index.frames.len()];
+        let profile_of_row = |row| {
+            let after = content.pieces.partition_point(|piece| piece.rows.end <= row);
+            content.pieces.get(after).and_then(|piece| piece.file).map(|file| file.profile)
+        };
+        for (number, (row, source)) in content.rows.iter().zip(&index.sources).enumerate() {
+            match source {
+                // A frame of several files counts for the first: only whole small files share one.
+                RowSource::New { frame } => {
+                    let profile = &mut frame_profiles[*frame as usize];
+                    *profile = profile.or_else(|| profile_of_row(number));
+                }
+                RowSource::Repeat { .. } => self.repeat_len += u64::from(row.len),
+                RowSource::Reference { .. } | RowSource::Base { .. } => self.reference_len += u64::from(row.len),
+            }
+        }
+        for (frame, profile) in index.frames.iter().zip(frame_profiles) {
+            let codec = match Codec::from_id(frame.codec) {
+                Ok(Codec::Stored) => "stored",
+                Ok(Codec::Zstd) => "zstd",
+                Ok(Codec::Planes(_)) => "planes",
+                Err(_) => "unknown",
+            };
+            let kind = self.kinds.entry((profile.map_or("unknown", Profile::name), codec)).or_default();
+            kind.raw_len += u64::from(frame.raw_len);
+            kind.stored_len += u64::from(frame.stored_len);
+        }
+    }
+}
+
+/// Returns the volumes of a bundle that are on these media, by looking for their files alone.
+///
+/// # Errors
+/// A medium fails, or something else stands where a volume should be.
+pub fn present_volumes(bundle: &Bundle, volumes: &Volumes) -> Result<BTreeSet<VolumeNumber>, BundleError> {
+    let mut present = BTreeSet::new();
+    for number in (1..=bundle.packs().volume_count).filter_map(VolumeNumber::new) {
+        if !volumes.copies(number)?.is_empty() {
+            present.insert(number);
+        }
+    }
+    Ok(present)
+}
+
+/// Tells whether an entry is what `wanted` names, or below it; everything is below nothing.
+pub fn is_below(path: &EntryPath, wanted: Option<&EntryPath>) -> bool {
+    wanted.is_none_or(|wanted| wanted == path || wanted.is_above(path))
+}

@@ -146,10 +146,10 @@ pub enum StoreError {
         key: Key,
     },
     /// The store received other bytes than were sent (its checksum differs), again and again.
-    #[error("the store received other bytes of {key} than were sent, {attempts} times")]
+    #[error("the store received other bytes of {key} than were sent, {attempts} times", key = Shown(.key))]
     DamagedOnTheWay {
         /// The object.
-        key: Key,
+        key: String,
         /// How often it was tried.
         attempts: u32,
     },

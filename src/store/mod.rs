@@ -14,6 +14,8 @@ mod local;
 pub mod memory;
 pub mod paging;
 pub mod probe;
+#[cfg(feature = "s3")]
+pub mod s3;
 pub mod watched;
 
 pub use content_type::Compressibility;
@@ -22,6 +24,8 @@ pub use error::{Call, Cause, StoreError};
 pub use key::{Key, KeyError};
 pub use memory::MemoryStore;
 pub use probe::probe_conditions;
+#[cfg(feature = "s3")]
+pub use s3::{S3Options, S3Store};
 pub use watched::Watched;
 
 use crate::format::Proven;
@@ -33,7 +37,8 @@ use std::ops::Range;
 /// A place for objects. Every call blocks until the store has answered, and a call that returned
 /// without error is durable.
 ///
-/// Objects appear whole or not at all. Calls may come from any number of threads at once.
+/// Objects appear whole or not at all. Calls may come from any number of threads at once. No body is
+/// held when its call has returned: its bytes may lie in a buffer that is waited for.
 pub trait Store: Send + Sync {
     /// Makes sure that the bucket (the root directory) is there.
     ///
@@ -154,7 +159,8 @@ pub enum Condition {
     Any,
     /// There is no object of this key.
     Absent,
-    /// The object has this tag.
+    /// The object has this tag. A store may give equal bytes equal tags, so what is guarded this
+    /// way must never return to bytes that it had.
     IfTag(Tag),
 }
 

@@ -1,11 +1,4 @@
-//! The tests that run programs and servers, and the vectors of the specification.
-
-#![expect(
-    clippy::expect_used,
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "a test says what it expects by failing there"
-)]
+//! The tests that run programs and servers, and the vectors of the specification, in one binary.
 
 mod authenticator;
 mod codec_vectors;
@@ -13,7 +6,14 @@ mod fixture;
 mod import;
 mod model;
 mod pack;
+#[cfg(feature = "s3")]
+mod s3_faults;
+#[cfg(feature = "s3")]
+mod s3_server;
+mod stores;
 mod tree;
 mod trust;
 mod trust_vectors;
+#[cfg(feature = "s3")]
+mod weed;
 mod wycheproof_vectors;

@@ -61,11 +61,7 @@ impl About {
 }
 
 impl Identity {
-    #[expect(
-        clippy::unnecessary_cast,
-        clippy::useless_conversion,
-        reason = "the types of these fields differ between architectures"
-    )]
+    #[expect(clippy::unnecessary_cast, reason = "the types of these fields differ between architectures")]
     fn of(meta: &fs::Stat) -> Identity {
         Identity {
             inode: meta.st_ino as u64,

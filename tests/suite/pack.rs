@@ -14,7 +14,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 const MIB: usize = 1 << 20;
 
@@ -215,23 +215,31 @@ fn check_tiny_budgets(count: u64) {
 struct StopAfter {
     calls_left: AtomicU64,
     volumes_left: AtomicU64,
+    is_packing: AtomicBool,
     read_len: AtomicU64,
     volumes: Mutex<Vec<String>>,
 }
 
 impl StopAfter {
     fn new(calls: u64, volumes: u64) -> StopAfter {
-        let (calls_left, volumes_left) = (AtomicU64::new(calls), AtomicU64::new(volumes));
-        StopAfter { calls_left, volumes_left, read_len: AtomicU64::new(0), volumes: Mutex::default() }
+        StopAfter {
+            calls_left: AtomicU64::new(calls),
+            volumes_left: AtomicU64::new(volumes),
+            is_packing: AtomicBool::new(false),
+            read_len: AtomicU64::new(0),
+            volumes: Mutex::default(),
+        }
     }
 }
 
 impl Progress for StopAfter {
-    fn begin(&self, _: &'static str, _: u64, _: u64) {}
+    fn begin(&self, phase: &'static str, _: u64, _: u64) {
+        self.is_packing.store(phase == "pack", Ordering::Relaxed);
+    }
 
     fn advance(&self, len: u64, _: u64) {
-        self.read_len.fetch_add(len, Ordering::Relaxed);
-        if len > 0 {
+        if self.is_packing.load(Ordering::Relaxed) {
+            self.read_len.fetch_add(len, Ordering::Relaxed);
             let _ = self.calls_left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1));
         }
     }

@@ -90,12 +90,20 @@ pub(super) struct Journal {
 }
 
 impl Journal {
-    /// Opens the journal and returns its lines up to the first that is not whole.
+    /// Opens the journal and returns its lines up to the first that is not whole, which goes with all
+    /// behind it: the next line has to begin where the last whole one ends.
     pub(super) fn open(path: &Path) -> Result<(Journal, Vec<Line>), PackError> {
         let failed = PackError::io("open", path);
         let file = OpenOptions::new().append(true).create(true).mode(0o600).open(path).map_err(&failed)?;
         let text = std::fs::read(path).map_err(&failed)?;
-        let lines = text.split_inclusive(|&byte| byte == b'\n').map_while(decode).collect();
+        let mut whole_len = 0;
+        let mut lines = Vec::new();
+        for bytes in text.split_inclusive(|&byte| byte == b'\n') {
+            let Some(line) = decode(bytes) else { break };
+            lines.push(line);
+            whole_len += bytes.len() as u64;
+        }
+        file.set_len(whole_len).map_err(PackError::io("write", path))?;
         Ok((Journal { file, path: path.to_owned() }, lines))
     }
 
@@ -129,4 +137,63 @@ fn decode(bytes: &[u8]) -> Option<Line> {
     let text = text.strip_prefix(b" ")?;
     let is_whole = Digest::from_hex(std::str::from_utf8(digest).ok()?) == Some(Digest::of(text));
     is_whole.then(|| serde_json::from_slice(text).ok())?
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line(volume: u32) -> Line {
+        let mark = {
+            let mut mark = Mark::start();
+            mark.update(&[7; 100]);
+            mark
+        };
+        let source = SourceEntry {
+            path: EntryPath::parse("m/é \"x".as_bytes()).expect("a path"),
+            kind: SourceKind::File,
+            len: u64::MAX >> 20,
+            stamp: Stamp { mtime_ns: -5, ctime_ns: i64::MAX, inode: u64::MAX, device: 1 },
+        };
+        let file = OpenFile::new(&source, &mark, 3, 4);
+        assert_eq!((file.source(), file.mark()), (Some(source), Some(mark)));
+        let logs = [0, 1, 2, 3].map(|len| LogState { len, digest: Digest::of(&[len as u8]) });
+        let position = Position { entry: 5, ordinal: 6, file: Some(file) };
+        Line { volume, volume_len: 9, logs, position, figures: Figures::default(), is_last: false }
+    }
+
+    fn lines_of(bytes: &[u8]) -> Vec<Line> {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("journal");
+        std::fs::write(&path, bytes).expect("written");
+        let (mut journal, lines) = Journal::open(&path).expect("opened");
+        // Whatever was torn off, the next line stands by itself.
+        journal.append(&line(99)).expect("appended");
+        let (_, again) = Journal::open(&path).expect("opened again");
+        assert_eq!(again.len(), lines.len() + 1);
+        lines
+    }
+
+    #[test]
+    fn counts_whole_lines_wherever_it_is_cut() {
+        let lines = [line(1), line(2), line(3)];
+        let bytes: Vec<u8> = lines.iter().flat_map(encode).collect();
+        assert_eq!(lines_of(&bytes), lines);
+        let line_len = bytes.len() / 3;
+        for len in (0..bytes.len()).step_by(7) {
+            assert_eq!(lines_of(&bytes[..len]), lines[..len / line_len], "{len}");
+        }
+    }
+
+    #[test]
+    fn counts_nothing_from_a_flipped_bit_on() {
+        let lines = [line(1), line(2), line(3)];
+        let bytes: Vec<u8> = lines.iter().flat_map(encode).collect();
+        let line_len = bytes.len() / 3;
+        for place in (0..bytes.len()).step_by(11) {
+            let mut changed = bytes.clone();
+            changed[place] ^= 1 << (place % 8);
+            assert_eq!(lines_of(&changed), lines[..place / line_len], "{place}");
+        }
+    }
 }

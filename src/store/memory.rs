@@ -65,7 +65,8 @@ impl Store for MemoryStore {
         condition: &Condition,
     ) -> Result<Stored, StoreError> {
         let object = Object {
-            bytes: body.bytes().clone(),
+            // A copy: what is kept must not keep the caller's buffer.
+            bytes: Bytes::copy_from_slice(body.bytes()),
             tag: Tag::new(Digest::of(body.bytes()).to_string()),
             attributes: attributes.clone(),
             upload: None,
@@ -143,7 +144,7 @@ impl Store for MemoryStore {
 
     fn put_part(&self, key: &Key, upload: &UploadId, number: PartNumber, body: &Proven) -> Result<PartTag, StoreError> {
         let mut state = self.state();
-        state.upload_mut(key, upload)?.parts.insert(number, body.bytes().clone());
+        state.upload_mut(key, upload)?.parts.insert(number, Bytes::copy_from_slice(body.bytes()));
         Ok(part_tag(body.bytes()))
     }
 

@@ -37,7 +37,8 @@ use std::ops::Range;
 /// A place for objects. Every call blocks until the store has answered, and a call that returned
 /// without error is durable.
 ///
-/// Objects appear whole or not at all. Calls may come from any number of threads at once.
+/// Objects appear whole or not at all. Calls may come from any number of threads at once. No body is
+/// held when its call has returned: its bytes may lie in a buffer that is waited for.
 pub trait Store: Send + Sync {
     /// Makes sure that the bucket (the root directory) is there.
     ///

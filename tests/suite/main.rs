@@ -1,11 +1,4 @@
-//! The tests that run programs, servers and whole flows, and the vectors of the specification.
-
-#![expect(
-    clippy::expect_used,
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "a test says what it expects by failing there"
-)]
+//! The tests that run programs and servers, and the vectors of the specification, in one binary.
 
 mod authenticator;
 mod cli;

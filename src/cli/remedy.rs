@@ -107,7 +107,9 @@ pub(crate) fn of_export(error: &ExportError) -> &'static str {
 
 pub(crate) fn of_import(error: &ImportError) -> &'static str {
     match error {
-        ImportError::Mapping(MappingError::Unmapped { .. }) => "add --map ROOT=PREFIX/, or --map ROOT=- to leave it out",
+        ImportError::Mapping(MappingError::Unmapped { .. }) => {
+            "add --map ROOT=PREFIX/, or --map ROOT=- to leave it out"
+        }
         ImportError::Mapping(MappingError::NoSuchRoot { .. }) => "airlift ls BUNDLE shows the roots",
         ImportError::Mapping(_) => "choose other prefixes with --map",
         ImportError::Release(ReleaseError::NotEnrolled { .. }) => "if it is to be taken up here, add --enrol",

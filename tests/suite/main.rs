@@ -1,5 +1,12 @@
 //! The tests that run programs and servers, and the vectors of the specification, in one binary.
 
+#![expect(
+    clippy::expect_used,
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test says what it expects by failing there"
+)]
+
 mod authenticator;
 mod cli;
 mod codec_vectors;

@@ -44,6 +44,7 @@ const COMPARE_LEN: u64 = 4 << 20;
 pub struct S3Store {
     runtime: Runtime,
     client: Client,
+    endpoint: String,
     bucket: String,
     signs_bodies: bool,
     patience: Patience,
@@ -65,10 +66,16 @@ impl S3Store {
         Ok(S3Store {
             runtime,
             client: connection.client,
+            endpoint: connection.endpoint,
             bucket: options.bucket.clone(),
             signs_bodies: connection.signs_bodies,
             patience: options.patience,
         })
+    }
+
+    /// Returns scheme, host and port of the server.
+    pub fn endpoint(&self) -> &str {
+        &self.endpoint
     }
 
     /// Runs a call that sends no body of ours.

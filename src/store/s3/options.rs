@@ -87,6 +87,8 @@ impl S3Options {
 /// A client and what it was told about the server.
 pub(super) struct Connection {
     pub(super) client: Client,
+    /// Scheme, host and port.
+    pub(super) endpoint: String,
     /// Whether bodies are hashed for the signature: only where neither TLS nor the machine itself
     /// keeps others from changing them on the way.
     pub(super) signs_bodies: bool,
@@ -120,7 +122,7 @@ pub(super) async fn connect(options: &S3Options) -> Result<Connection, StoreErro
         .response_checksum_validation(ResponseChecksumValidation::WhenRequired)
         .build();
     let signs_bodies = !endpoint.is_tls && !endpoint.is_loopback;
-    Ok(Connection { client: Client::from_conf(config), signs_bodies })
+    Ok(Connection { client: Client::from_conf(config), endpoint: endpoint.url, signs_bodies })
 }
 
 /// Loads the AWS environment and files. Nothing here can ask the network: no instance metadata, no

@@ -126,7 +126,7 @@ mod tests {
         let found: Vec<u64> = Pages::new("p", |after| {
             let at: u64 = after.map_or(0, |token| token.as_str().parse().expect("own token"));
             tokens.push(at);
-            let items = if at % 2 == 0 { vec![at, at] } else { Vec::new() };
+            let items = if at.is_multiple_of(2) { vec![at, at] } else { Vec::new() };
             Ok(Page { items, next: (at < 4).then(|| PageToken::new((at + 1).to_string())) })
         })
         .map(|item| item.expect("no error"))

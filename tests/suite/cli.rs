@@ -1,6 +1,6 @@
 //! Transcripts of the program: what it prints where, and how it ends (spec/cli.md).
 
-use crate::fixture::{self, Packed, STREAM, name, pack_options, sign, signer, write_tree};
+use crate::fixture::{self, Packed, STREAM, Size, name, pack_options, sign, signer, write_tree};
 use airlift::format::head::Base;
 use airlift::format::{Digest, Head};
 use airlift::pipeline::pack::pack;
@@ -22,7 +22,7 @@ const MODEL: &str = "models/org/base/v1/model.safetensors";
 fn shared() -> &'static Packed {
     static SHARED: OnceLock<Packed> = OnceLock::new();
     SHARED.get_or_init(|| {
-        let packed = Packed::new(100 << 20, 40, 2);
+        let packed = Packed::new(Size { model_len: 100 << 20, noise_len: 0, noise_count: 0, small_count: 40 }, 2);
         fs::write(signers(&packed), signer_line(signer().line())).expect("written");
         packed
     })
@@ -446,7 +446,11 @@ fn foreign_objects_and_missing_bases_refuse() {
 /// Packs and signs a small release 1 below `top`, with its head changed before it is signed.
 fn older_release(top: &Path, change: impl FnOnce(&mut Head)) -> PathBuf {
     let out = top.join("older");
-    let roots = write_tree(&top.join("older-tree"), 1 << 20, 4, 1);
+    let roots = write_tree(
+        &top.join("older-tree"),
+        Size { model_len: 1 << 20, noise_len: 0, noise_count: 0, small_count: 4 },
+        1,
+    );
     let mut head = pack(&pack_options(roots, &out, 1), &Quiet).expect("packed").head;
     change(&mut head);
     fs::write(out.join("head.json"), head.encode()).expect("written");

@@ -197,7 +197,11 @@ mod tests {
         assert_eq!(slots.get(8).expect("read"), Slot::Nothing);
         assert_eq!(slots.get(4998).expect("read"), Slot::Landed(None));
         let mut met = Vec::new();
-        slots.walk(|entry, _| Ok(met.push(entry))).expect("walked");
+        let walked = slots.walk(|entry, _| {
+            met.push(entry);
+            Ok(())
+        });
+        walked.expect("walked");
         assert_eq!(met, [7, 4998, 4999]);
         let good = encode(7, &Slot::Landed(Some(tag)));
         for bit in 0..SLOT_LEN * 8 {

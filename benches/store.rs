@@ -3,6 +3,8 @@
 //! `cargo bench --bench store`; add `--profile dev` to spare the release build, since the server
 //! is the wall.
 
+#![expect(clippy::expect_used, reason = "a measurement ends where something fails")]
+
 #[path = "../tests/suite/weed.rs"]
 mod weed;
 

@@ -7,7 +7,7 @@ pub fn objects<'a>(store: &'a dyn Store, prefix: &'a str) -> Pages<'a, Listed> {
     Pages::new(prefix, move |after| store.list(prefix, after))
 }
 
-/// Walks all parts of an upload. A number that comes twice was sent again; the later one counts.
+/// Walks all parts of an upload. A number that was sent again may come twice, in any order.
 pub fn parts<'a>(store: &'a dyn Store, key: &'a Key, upload: &'a UploadId) -> Pages<'a, ListedPart> {
     Pages::new(key.as_str(), move |after| store.list_parts(key, upload, after))
 }
@@ -126,7 +126,7 @@ mod tests {
         let found: Vec<u64> = Pages::new("p", |after| {
             let at: u64 = after.map_or(0, |token| token.as_str().parse().expect("own token"));
             tokens.push(at);
-            let items = if at % 2 == 0 { vec![at, at] } else { Vec::new() };
+            let items = if at.is_multiple_of(2) { vec![at, at] } else { Vec::new() };
             Ok(Page { items, next: (at < 4).then(|| PageToken::new((at + 1).to_string())) })
         })
         .map(|item| item.expect("no error"))

@@ -1,6 +1,6 @@
 //! A real SeaweedFS server for tests and measurements.
 
-#![allow(dead_code, reason = "each program that has this module uses a part of it")]
+#![expect(dead_code, reason = "each program that has this module uses a part of it")]
 
 use airlift::store::{S3Options, S3Store};
 use std::fs;

@@ -122,6 +122,7 @@ impl Weed {
         let [master, master_grpc, volume, volume_grpc, filer, filer_grpc, s3, s3_grpc] = self.ports;
         let dir = self.dir.display();
         vec![
+            format!("-logdir={dir}"),
             "server".to_owned(),
             format!("-dir={dir}"),
             "-ip=127.0.0.1".to_owned(),

@@ -75,7 +75,8 @@ struct TargetPack {
     index: Index,
     /// Where each new row begins in its frame.
     in_frame: Vec<usize>,
-    source: Arc<dyn PackSource>,
+    /// Every copy at hand, first one whose index is good.
+    sources: Vec<Arc<dyn PackSource>>,
 }
 
 /// Number of a pack and of a frame in it.
@@ -204,12 +205,14 @@ impl<'a> Resolver<'a> {
         let content = PackContent { number, pack, rows, pieces: Vec::new(), raw_len };
         let copies = self.volumes.copies(place.volume).map_err(BundleError::Media)?;
         let on_media = copies.into_iter().map(|file| Arc::new(PackInVolume::new(file, place)) as Arc<dyn PackSource>);
+        let mut sources: Vec<Arc<dyn PackSource>> = on_media.chain(self.spares.spare(number)).collect();
         let mut last = ResolveError::Absent { volume: place.volume };
-        for source in on_media.chain(self.spares.spare(number)) {
-            match read_index(source.as_ref(), &place, &content, Copies::FirstGood) {
+        for first in 0..sources.len() {
+            match read_index(sources[first].as_ref(), &place, &content, Copies::FirstGood) {
                 Ok(proven) => {
                     let in_frame = starts_in_frames(&content, &proven.index);
-                    return Ok(TargetPack { content, place, index: proven.index, in_frame, source });
+                    sources.rotate_left(first);
+                    return Ok(TargetPack { content, place, index: proven.index, in_frame, sources });
                 }
                 Err(damage) => last = ResolveError::Damaged(Box::new(damage)),
             }
@@ -238,19 +241,30 @@ impl<'a> Resolver<'a> {
 }
 
 impl TargetPack {
+    /// Decodes a frame from the first copy that gives it whole.
     fn decode(&self, number: u32) -> Result<Vec<u8>, ResolveError> {
+        let mut last = DamageFact::Reference { rule: "F-100", why: "the pack it leads to is at hand nowhere" };
+        for source in &self.sources {
+            match self.decode_from(source.as_ref(), number) {
+                Ok(raw) => return Ok(raw),
+                Err(fact) => last = fact,
+            }
+        }
+        Err(self.damaged(number, last))
+    }
+
+    fn decode_from(&self, source: &dyn PackSource, number: u32) -> Result<Vec<u8>, DamageFact> {
         let frame = &self.index.frames[number as usize];
         let mut stored = vec![0; frame.stored_len as usize];
-        let offset = self.frame_offset(number);
-        let read = self.source.read_pack(u64::from(self.place.index_len) + offset, &mut stored);
-        read.map_err(|error| self.damaged(number, DamageFact::Unreadable(error)))?;
-        let found = Digest::of(&stored);
-        if found != frame.digest {
-            return Err(self.damaged(number, DamageFact::FrameDigest { expected: frame.digest, found }));
+        let offset = u64::from(self.place.index_len) + self.frame_offset(number);
+        source.read_pack(offset, &mut stored).map_err(DamageFact::Unreadable)?;
+        let (expected, found) = (frame.digest, Digest::of(&stored));
+        if found != expected {
+            return Err(DamageFact::FrameDigest { expected, found });
         }
         let mut raw = vec![0; frame.raw_len as usize];
-        let decoded = Codec::from_id(frame.codec).and_then(|codec| Decoder::new().decode(codec, &stored, &mut raw));
-        decoded.map_err(|error| self.damaged(number, DamageFact::Codec(error)))?;
+        let codec = Codec::from_id(frame.codec).map_err(DamageFact::Codec)?;
+        Decoder::new().decode(codec, &stored, &mut raw).map_err(DamageFact::Codec)?;
         Ok(raw)
     }
 

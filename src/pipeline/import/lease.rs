@@ -46,10 +46,11 @@ impl Holder {
         Holder { host, boot_id: line("/proc/sys/kernel/random/boot_id"), process, started: started(process) }
     }
 
-    /// Tells whether the holder was a process of this boot and is gone.
-    fn is_dead_here(&self, own: &Holder) -> bool {
+    /// Tells whether the holder was a process of this boot and is gone, or is this process itself, whose
+    /// earlier import could not give its lease back.
+    fn is_gone_here(&self, own: &Holder) -> bool {
         let same_boot = !own.boot_id.is_empty() && self.boot_id == own.boot_id && self.host == own.host;
-        same_boot && started(self.process) != self.started
+        same_boot && (self == own || started(self.process) != self.started)
     }
 }
 
@@ -96,7 +97,7 @@ impl<'a> Held<'a> {
                 continue;
             };
             let other: Option<Lease> = serde_json::from_slice(&loaded.bytes).ok();
-            if other.as_ref().is_none_or(|other| other.holder.is_dead_here(holder)) {
+            if other.as_ref().is_none_or(|other| other.holder.is_gone_here(holder)) {
                 condition = Condition::IfTag(loaded.tag);
                 continue;
             }
@@ -178,6 +179,10 @@ mod tests {
         assert!(matches!(left.renew(), Err(ImportError::LeaseLost)));
         held.renew().expect("still held");
         assert_eq!(holder_of(&store, &keys()).expect("read"), Some(own.clone()));
+        let parent = std::os::unix::process::parent_id();
+        let alive = Holder { process: parent, started: started(parent), ..own.clone() };
+        held.release().expect("released");
+        let held = Held::take(&store, &keys(), &alive, 1, &|| false).expect("taken");
         let blocked = Held::take(&store, &keys(), &own, 1, &|| true);
         assert!(matches!(blocked, Err(ImportError::Interrupted)));
         held.release().expect("released");

@@ -97,14 +97,15 @@ pub trait Store: Send + Sync {
     /// Only for a failing store.
     fn open_upload(&self, key: &Key, attributes: &Attributes) -> Result<UploadId, StoreError>;
 
-    /// Puts one part; a number that is sent again replaces what it had.
+    /// Puts one part. A number may be sent again; the tag named at the end says which counts.
     ///
     /// # Errors
     /// [`StoreError::UploadMissing`] where the store has dropped the upload (R11).
     fn put_part(&self, key: &Key, upload: &UploadId, number: PartNumber, body: &Proven) -> Result<PartTag, StoreError>;
 
-    /// Returns a page of the parts of an upload. A number may come twice when it was sent again;
-    /// the later one counts.
+    /// Returns a page of the parts of an upload. A number that was sent again may come twice, in
+    /// any order and with the same tag where the bytes were the same: SeaweedFS keeps both until
+    /// the upload is finished with one of their tags.
     ///
     /// # Errors
     /// [`StoreError::UploadMissing`] where the store has dropped the upload (R11).

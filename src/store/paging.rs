@@ -7,7 +7,7 @@ pub fn objects<'a>(store: &'a dyn Store, prefix: &'a str) -> Pages<'a, Listed> {
     Pages::new(prefix, move |after| store.list(prefix, after))
 }
 
-/// Walks all parts of an upload. A number that comes twice was sent again; the later one counts.
+/// Walks all parts of an upload. A number that was sent again may come twice, in any order.
 pub fn parts<'a>(store: &'a dyn Store, key: &'a Key, upload: &'a UploadId) -> Pages<'a, ListedPart> {
     Pages::new(key.as_str(), move |after| store.list_parts(key, upload, after))
 }

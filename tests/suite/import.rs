@@ -180,7 +180,7 @@ fn damaged_copy(name: &str, volume: u32, offset: u64) -> PathBuf {
 fn a_damaged_frame_holds_back_only_the_files_that_need_it_and_a_good_copy_heals() {
     let (store, state) = (memory(), state());
     let damaged = damaged_copy("damaged-frame", 1, 20 << 20);
-    let report = run_import(&[damaged.clone()], &store, &import_options(state.path())).expect("imported");
+    let report = run_import(std::slice::from_ref(&damaged), &store, &import_options(state.path())).expect("imported");
     assert_eq!(report.class(), Some(Class::Damaged), "{report:?}");
     assert!(report.receipt.is_none());
     let visible = objects(store.as_ref());

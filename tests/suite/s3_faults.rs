@@ -2,7 +2,8 @@
 //! what each test scripts.
 
 use airlift::error::Class;
-use airlift::format::Proven;
+use airlift::format::{Proven, Sha256};
+use airlift::store::s3::PlainHttp;
 use airlift::store::{
     Attributes, Call, Cause, Condition, Key, PartNumber, PartTag, S3Options, S3Store, Store, StoreError, UploadId,
     UploadedPart, paging,
@@ -438,10 +439,22 @@ fn l01_no_error_repeats_a_secret_even_if_the_server_does() {
 #[test]
 fn plain_http_beyond_this_machine_needs_permission_and_signs_what_it_sends() {
     let server = StandIn::start(|_, _| stored());
+    // This spelling reaches the stand-in and is not taken for this machine.
+    let endpoint = format!("http://127.1:{}", server.address.port());
     let mut options = S3Options::new("bucket");
-    options.endpoint = Some("http://192.0.2.1:8333".to_owned());
+    options.endpoint = Some(endpoint.clone());
     let error = S3Store::open(&options).expect_err("not allowed");
     assert!(matches!(error, StoreError::PlainHttp { .. }), "{error}");
     assert_eq!(error.class(), Class::Refused);
     assert_eq!(server.connection_count.load(Ordering::Relaxed), 0);
+
+    let store = server.store(|options| {
+        options.endpoint = Some(endpoint);
+        options.plain_http = PlainHttp::Allow;
+    });
+    put(&store, &Condition::Any).expect("allowed");
+    let requests = server.requests();
+    let sha256 = Sha256::of(b"123456789").to_string();
+    assert_eq!(requests[0].header("x-amz-content-sha256"), Some(sha256.as_str()));
+    assert_eq!(requests[0].body, b"123456789");
 }

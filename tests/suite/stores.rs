@@ -42,7 +42,7 @@ for_each_store!(
     removes_once_and_again,
     shows_nothing_of_an_upload_until_it_is_finished,
     finishing_again_gives_the_same_answer,
-    a_part_sent_again_counts_as_sent_last,
+    a_part_sent_again_counts_as_its_tag_says,
     refuses_parts_that_it_does_not_have,
     a_failing_condition_leaves_the_upload_open,
     an_aborted_upload_leaves_nothing,
@@ -325,16 +325,15 @@ fn finishing_again_gives_the_same_answer(case: &Case) {
     }
 }
 
-fn a_part_sent_again_counts_as_sent_last(case: &Case) {
+fn a_part_sent_again_counts_as_its_tag_says(case: &Case) {
     let upload = case.open("a");
     case.part("a", &upload, 1, part_body(1));
     let second = case.part("a", &upload, 2, Bytes::from_static(b"end"));
     let first = case.part("a", &upload, 1, part_body(9));
     let listed: Vec<_> =
         paging::parts(case.store, &case.key("a"), &upload).map(|part| part.expect("list parts")).collect();
-    let last_first = listed.iter().rfind(|listed| listed.part.number == first.number).expect("listed");
-    assert_eq!(last_first.part, first);
-    assert_eq!(last_first.len, part_body(9).len() as u64);
+    // A server may list both that were sent under one number, in any order.
+    assert!(listed.iter().any(|listed| listed.part == first && listed.len == part_body(9).len() as u64));
     assert!(listed.iter().any(|listed| listed.part == second && listed.len == 3));
     case.finish("a", &upload, &[first, second]).expect("finish");
     assert!(case.content("a").expect("there") == [part_body(9), Bytes::from_static(b"end")].concat());

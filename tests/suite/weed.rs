@@ -1,6 +1,6 @@
 //! A real SeaweedFS server for tests and measurements.
 
-#![allow(dead_code, reason = "each program that has this module uses a part of it")]
+#![expect(dead_code, reason = "each program that has this module uses a part of it")]
 
 use airlift::store::{S3Options, S3Store};
 use std::fs;
@@ -122,6 +122,7 @@ impl Weed {
         let [master, master_grpc, volume, volume_grpc, filer, filer_grpc, s3, s3_grpc] = self.ports;
         let dir = self.dir.display();
         vec![
+            format!("-logdir={dir}"),
             "server".to_owned(),
             format!("-dir={dir}"),
             "-ip=127.0.0.1".to_owned(),

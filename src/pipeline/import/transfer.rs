@@ -39,7 +39,7 @@ const LARGE_LEN: u64 = 4 << 20;
 /// Bytes that are read from an object at once, about.
 const READ_LEN: u64 = 4 << 20;
 /// Raw packs in memory beside those in the hands of workers: in flight to the store.
-const SPARE_BUFFER_COUNT: usize = 2;
+const SPARE_BUFFER_COUNT: usize = 1;
 
 /// One run over the packs at hand.
 pub(super) struct Transfer<'a> {

@@ -9,7 +9,7 @@
 //! | module | what it holds | may use |
 //! |---|---|---|
 //! | [`error`] | whose problem an error is, and the exit code that says so | nothing |
-//! | [`format`] | bytes ↔ values: paths, head, manifest, pack table, index | nothing of ours |
+//! | [`mod@format`] | bytes ↔ values: paths, head, manifest, pack table, index | nothing of ours |
 //! | [`chunking`] | where a file is cut | `format` |
 //! | [`codec`] | frames: planes, zstd, probes | `format` |
 //! | [`plan`] | rows into packs, packs into volumes, what is repeated | `format` |

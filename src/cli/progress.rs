@@ -16,8 +16,9 @@ const LINE_EVERY: Duration = Duration::from_secs(10);
 /// How often the current file is shown.
 const NAME_EVERY: Duration = Duration::from_millis(100);
 
-const BYTES_BAR: &str = "{prefix} {bytes:>10} of {total_bytes} {wide_bar} {binary_bytes_per_sec}, {eta} left\n{msg}";
-const BYTES_ONLY: &str = "{prefix} {bytes:>10} {binary_bytes_per_sec}\n{msg}";
+const BYTES_BAR: &str =
+    "{prefix} {binary_bytes:>10} of {binary_total_bytes} {wide_bar} {binary_bytes_per_sec}, {eta} left\n{wide_msg}";
+const BYTES_ONLY: &str = "{prefix} {binary_bytes:>10}\n{wide_msg}";
 
 /// Shows how far a command has come, and tells it when to stop.
 pub(crate) struct Shown {
@@ -80,11 +81,14 @@ impl Progress for Shown {
         self.count.store(0, Ordering::Relaxed);
         self.total_count.store(total_count, Ordering::Relaxed);
         if let Some(bar) = &self.bar {
-            bar.set_draw_target(ProgressDrawTarget::stderr());
+            // Nothing is drawn before all of it is set.
+            bar.set_draw_target(ProgressDrawTarget::hidden());
             bar.set_style(style(if total_len > 0 { BYTES_BAR } else { BYTES_ONLY }));
             bar.reset();
             bar.set_length(total_len);
             bar.set_prefix(phase);
+            bar.set_message("");
+            bar.set_draw_target(ProgressDrawTarget::stderr());
             bar.enable_steady_tick(Duration::from_millis(250));
         }
         if let Some(lines) = &self.lines {

@@ -1,8 +1,11 @@
 //! Transcripts of the program: what it prints where, and how it ends (spec/cli.md).
 
 use crate::fixture::{self, Packed, STREAM, Size, name, pack_options, sign, signer, write_tree};
-use airlift::format::head::Base;
-use airlift::format::{Digest, Head};
+use airlift::format::head::{Base, HeadParts, ManifestFile, PacksFile, PlainFile, Totals, Volumes};
+use airlift::format::index::Index;
+use airlift::format::manifest::{FileFacts, ManifestEncoder, Profile};
+use airlift::format::packs::{Pack, PackTableEncoder, Place, VolumeNumber};
+use airlift::format::{Digest, EntryPath, Head, Sha256, Structure};
 use airlift::pipeline::pack::pack;
 use airlift::pipeline::progress::Quiet;
 use serde_json::Value;
@@ -249,7 +252,7 @@ fn lists_and_sums_up_without_any_volume() {
     let medium = packed.medium("bare", &[]);
     let listed = Transcript::of(trusting(packed, &["ls", shown(&medium), "models/org/base", "--long"]));
     let expected = fs::read(packed.tree().join(MODEL)).expect("read");
-    let sha256 = airlift::format::Sha256::of(&expected);
+    let sha256 = Sha256::of(&expected);
     assert_eq!(listed.out.lines().count(), 1);
     for part in [expected.len().to_string(), sha256.to_string(), "safetensors".to_owned(), MODEL.to_owned()] {
         assert!(listed.out.contains(&part), "{part} is not in {}", listed.out);
@@ -545,4 +548,76 @@ fn the_demo_goes_all_the_way() {
     assert!(outcome("good copy, again").contains("there already"));
     // Nothing is left behind.
     assert_eq!(fs::read_dir(directory.path()).expect("a directory").count(), 0);
+}
+
+#[test]
+fn twins_are_refused_by_an_export_to_a_directory_alone() {
+    let packed = shared();
+    let top = packed.directory.path();
+    let bundle = top.join("twins");
+    write_empty_files(&bundle, &["models/Weights", "models/weights"]);
+    let to = top.join("twins-out");
+    let exported = Transcript::of(trusting(packed, &["export", shown(&bundle), "--to", shown(&to)]));
+    assert_eq!(exported.code, 7, "{}", exported.err);
+    assert!(exported.error().contains("twin"), "{}", exported.err);
+    assert_eq!(files_below(&to).len(), 0);
+    let streamed = trusting(packed, &["export", shown(&bundle), "--to", "-"]).output().expect("run");
+    assert!(streamed.status.success());
+    assert_eq!(tar::Archive::new(&streamed.stdout[..]).entries().expect("an archive").count(), 2);
+}
+
+/// Writes a signed bundle of files without bytes: what the packer would refuse to make of these names.
+fn write_empty_files(out: &Path, paths: &[&str]) {
+    let empty = FileFacts { profile: Profile::Single, len: 0, sha256: Sha256::of(b"") };
+    let mut manifest = ManifestEncoder::new();
+    for path in paths {
+        assert!(manifest.push_file(EntryPath::parse(path.as_bytes()).expect("a path"), &empty).is_none());
+    }
+    let (root, page) = manifest.finish();
+    let root = root.encode();
+    let content_id = Digest::of_structure(Structure::ManifestRoot, &root);
+    let manifest = [&root[..], &page.expect("a page")].concat();
+    let index = Index { frames: Vec::new(), sources: Vec::new() }.encode();
+    let (index_len, index_digest) = (index.len() as u32, Index::digest_of(&index));
+    let place = Place { volume: VolumeNumber::FIRST, offset: 0, index_len, payload_len: 0, index_digest };
+    let pack =
+        Pack { first_entry: 0, entry_count: paths.len() as u32, first_ordinal: 0, row_count: 0, place: Some(place) };
+    let mut table = PackTableEncoder::new();
+    assert!(table.push(&pack).is_none());
+    let (table_root, page) = table.finish();
+    let table_root = table_root.encode();
+    let packs = [&table_root[..], &page.expect("a page")].concat();
+    let listing: String = paths.iter().map(|path| format!("{}  {path}\n", empty.sha256)).collect();
+    let readme = b"two twins\n";
+    let plain = |bytes: &[u8]| (bytes.len() as u64, Digest::of(bytes), Sha256::of(bytes));
+    let (length, blake3, sha256) = plain(&manifest);
+    let manifest_file = ManifestFile { length, root_length: root.len() as u64, blake3, sha256 };
+    let (length, blake3, sha256) = plain(&packs);
+    let root = Digest::of_structure(Structure::PackRoot, &table_root);
+    let packs_file = PacksFile { root, length, root_length: table_root.len() as u64, blake3, sha256 };
+    let (length, blake3, sha256) = plain(readme);
+    let head = Head::new(HeadParts {
+        stream: name(STREAM),
+        counter: 1,
+        previous: None,
+        created_at: airlift::format::Time::from_unix(1_790_000_000),
+        not_after: None,
+        audience: None,
+        content_id,
+        tree_id: Sha256::of(listing.as_bytes()),
+        manifest: manifest_file,
+        packs: packs_file,
+        readme: PlainFile { length, blake3, sha256 },
+        volumes: Volumes { count: 1, length: place.stored_len() },
+        totals: Totals { files: paths.len() as u64, directories: 0, bytes: 0 },
+        attachments: Vec::new(),
+    });
+    fs::create_dir_all(out.join("volumes")).expect("made");
+    let head = head.expect("a head").encode();
+    let volume = [&index[..], &index].concat();
+    let files = [("head.json", &head[..]), ("manifest", &manifest), ("packs", &packs), ("README.txt", readme)];
+    for (file, bytes) in files.into_iter().chain([("volumes/000001.vol", &volume[..])]) {
+        fs::write(out.join(file), bytes).expect("written");
+    }
+    sign(out);
 }

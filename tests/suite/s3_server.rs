@@ -76,7 +76,8 @@ fn t14_refuses_a_server_whose_certificate_does_not_prove_its_name() {
     for name in ["ours", "theirs"] {
         authority(dir, name);
     }
-    let yesterday = ["-not_before", "20200101000000Z", "-not_after", "20200102000000Z"];
+    // Older OpenSSL has no option for the dates themselves.
+    let yesterday = ["-days", "-1"];
     for (server, signer, subject, validity, is_accepted) in [
         ("good", "ours", "IP:127.0.0.1", &[][..], true),
         ("wrong-authority", "theirs", "IP:127.0.0.1", &[], false),

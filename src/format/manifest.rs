@@ -229,6 +229,7 @@ fn decode_path(reader: &mut Reader<'_>, len: usize) -> Result<EntryPath, FormatE
 pub struct PageReader<'a> {
     reader: Reader<'a>,
     first_offset: u64,
+    has_failed: bool,
 }
 
 impl<'a> PageReader<'a> {
@@ -241,7 +242,7 @@ impl<'a> PageReader<'a> {
         reader.rule(bytes.len() <= PAGE_LEN_MAX as usize, "limits", "page is too long")?;
         let first_offset = reader.u64()?;
         reader.rule(!reader.is_at_end(), "F-47", "page has no record")?;
-        Ok(PageReader { reader, first_offset })
+        Ok(PageReader { reader, first_offset, has_failed: false })
     }
 
     /// Returns how many bytes of the page's first entry come before the page.
@@ -293,10 +294,13 @@ impl Iterator for PageReader<'_> {
     type Item = Result<Record, FormatError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        if self.reader.is_at_end() {
+        if self.has_failed || self.reader.is_at_end() {
             return None;
         }
-        Some(self.record())
+        let record = self.record();
+        // Behind a record that does not parse nothing can be told apart.
+        self.has_failed = record.is_err();
+        Some(record)
     }
 }
 

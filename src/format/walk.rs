@@ -297,6 +297,15 @@ mod tests {
     }
 
     #[test]
+    fn the_records_of_a_page_end_behind_one_that_does_not_parse() {
+        let mut page = vec![0; 8];
+        page.extend_from_slice(&[0xff; 64]);
+        let records: Vec<_> = PageReader::new(&page).expect("long enough").take(10).collect();
+        assert_eq!(records.len(), 1);
+        assert!(records[0].is_err());
+    }
+
+    #[test]
     fn part_bound_follows_the_rule() {
         assert_eq!(part_bound(0), 32 << 20);
         assert_eq!(part_bound(9000 * (32 << 20)), 32 << 20);

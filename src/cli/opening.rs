@@ -61,12 +61,19 @@ pub(crate) fn find_one(places: &[PathBuf]) -> Result<Found, Failure> {
 /// Tells a place that a person has named wrongly from a medium that lacks something.
 fn not_there(error: MediaError, places: &[PathBuf]) -> Failure {
     match &error {
-        MediaError::Open { path, source } if source.kind() == ErrorKind::NotFound && places.contains(path) => {
-            let message = format!("there is no {}", path.display());
+        MediaError::Open { path, source } if is_no_place(source.kind()) && places.contains(path) => {
+            let message = match source.kind() {
+                ErrorKind::NotADirectory => format!("{} is not a directory", path.display()),
+                _ => format!("there is no {}", path.display()),
+            };
             Failure::new(Class::Usage, message, "name the directory where the medium is mounted")
         }
         _ => error.into(),
     }
+}
+
+const fn is_no_place(kind: ErrorKind) -> bool {
+    matches!(kind, ErrorKind::NotFound | ErrorKind::NotADirectory)
 }
 
 /// Opens the release in these places by the trust options.

@@ -22,6 +22,18 @@ pub enum Structure {
     PackIndex,
 }
 
+impl fmt::Display for Structure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Structure::ManifestRoot => "root of the manifest",
+            Structure::ManifestPage => "page of the manifest",
+            Structure::PackRoot => "root of the pack table",
+            Structure::PackPage => "page of the pack table",
+            Structure::PackIndex => "index of the pack",
+        })
+    }
+}
+
 impl Structure {
     const fn context(self) -> &'static str {
         match self {

@@ -59,7 +59,7 @@ pub enum FormatError {
         why: &'static str,
     },
     /// A structure has another digest than what leads to it says.
-    #[error("{structure:?} has digest {found}; {expected} is due")]
+    #[error("the {structure} has digest {found}; {expected} is due")]
     StructureDigest {
         /// Which kind of structure.
         structure: Structure,
@@ -84,6 +84,18 @@ impl FormatError {
         match self {
             FormatError::UnknownSection { .. } => Class::Refused,
             _ => Class::Damaged,
+        }
+    }
+
+    /// Returns the rule of `spec/format.md` that is broken, where one alone is known to be.
+    pub const fn rule(&self) -> Option<&'static str> {
+        match self {
+            FormatError::Breach { rule, .. } | FormatError::Entry { rule, .. } | FormatError::Pack { rule, .. } => {
+                Some(rule)
+            }
+            FormatError::StructureDigest { .. } => Some("F-21"),
+            FormatError::UnknownSection { .. } => Some("F-58"),
+            FormatError::Truncated { .. } | FormatError::Path { .. } => None,
         }
     }
 }

@@ -22,6 +22,12 @@ pub enum MediaError {
         /// What was opened.
         path: PathBuf,
     },
+    /// Something else stands where a directory belongs.
+    #[error("{path} is not a directory", path = .path.display())]
+    NotDirectory {
+        /// What was opened.
+        path: PathBuf,
+    },
     /// The medium failed while it was read.
     #[error("cannot read {path} at byte {offset}", path = .path.display())]
     Read {
@@ -40,7 +46,7 @@ pub enum MediaError {
         /// Its length in bytes.
         len: u64,
     },
-    /// A file is longer than its limit.
+    /// The head or a signature is longer than its limit.
     #[error("{path} has {len} bytes; the limit is {limit}", path = .path.display())]
     TooLong {
         /// The file.
@@ -69,11 +75,28 @@ impl MediaError {
     pub fn class(&self) -> Class {
         match self {
             MediaError::NoBundle { .. } => Class::Usage,
-            MediaError::TooManySignatures { .. } => Class::Untrusted,
-            MediaError::Short { .. } | MediaError::TooLong { .. } | MediaError::NotRegular { .. } => Class::Damaged,
+            // Nobody has signed what is too long to be a head or a signature (T-01, T-50).
+            MediaError::TooManySignatures { .. } | MediaError::TooLong { .. } => Class::Untrusted,
+            MediaError::Short { .. } | MediaError::NotRegular { .. } | MediaError::NotDirectory { .. } => {
+                Class::Damaged
+            }
             MediaError::Open { source, .. } if source.kind() == io::ErrorKind::NotFound => Class::Incomplete,
             MediaError::Read { .. } => Class::Damaged,
             MediaError::Open { source, .. } => Class::of_io(source),
+        }
+    }
+
+    /// Returns the file or directory that it is about.
+    pub fn path(&self) -> &Path {
+        match self {
+            MediaError::Open { path, .. }
+            | MediaError::NotRegular { path }
+            | MediaError::NotDirectory { path }
+            | MediaError::Read { path, .. }
+            | MediaError::Short { path, .. }
+            | MediaError::TooLong { path, .. }
+            | MediaError::TooManySignatures { path }
+            | MediaError::NoBundle { path } => path,
         }
     }
 

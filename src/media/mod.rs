@@ -157,6 +157,9 @@ impl Medium {
         match openat(&self.directory, name, flags, Mode::empty()) {
             Ok(directory) => Ok(Some(directory)),
             Err(rustix::io::Errno::NOENT) => Ok(None),
+            Err(rustix::io::Errno::NOTDIR | rustix::io::Errno::LOOP) => {
+                Err(MediaError::NotDirectory { path: self.path.join(name) })
+            }
             Err(error) => Err(MediaError::open(&self.path.join(name), error)),
         }
     }
@@ -277,6 +280,11 @@ mod tests {
         assert!(matches!(medium.meta_file(MetaFile::Manifest), Err(MediaError::NotRegular { .. })));
         assert!(matches!(medium.meta_file(MetaFile::Packs), Err(MediaError::NotRegular { .. })));
         assert!(matches!(medium.meta_file(MetaFile::Readme), Ok(None)));
+        std::fs::create_dir(path.join("elsewhere")).expect("made");
+        symlink(path.join("elsewhere"), path.join("volumes")).expect("linked");
+        std::fs::write(path.join("signatures"), b"no directory").expect("written");
+        assert!(matches!(medium.volume(VolumeNumber::FIRST), Err(MediaError::NotDirectory { .. })));
+        assert!(matches!(medium.signatures(), Err(MediaError::NotDirectory { .. })));
     }
 
     #[test]

@@ -176,7 +176,7 @@ impl PackReader<'_> {
     /// Reads a pack into the buffer from the copy with the least damage; nothing where there is none.
     fn read(&mut self, content: &PackContent) -> Result<Option<Unpacked>, BundleError> {
         let Some(place) = content.pack.place else { return Ok(None) };
-        let sources = self.volumes.copies(place.volume)?.into_iter().map(|file| PackInVolume::new(file, place));
+        let sources = self.volumes.copies(place.volume).into_iter().map(|copy| PackInVolume::new(copy, place));
         let sources: Vec<PackInVolume> = sources.collect();
         let mut best: Option<(usize, usize)> = None;
         for (number, source) in sources.iter().enumerate() {

@@ -184,14 +184,14 @@ pub fn summarise(bundle: &Bundle, volumes: &Volumes, progress: &dyn Progress) ->
         }
         let content = content?;
         let Some(place) = content.pack.place else { continue };
-        let copies = volumes.copies(place.volume)?;
+        let copies = volumes.copies(place.volume);
         let files = content.pieces.iter().filter(|piece| piece.file.is_some() && piece.part.is_last).count();
         progress.advance(content.raw_len, files as u64);
         if copies.is_empty() {
             continue;
         }
         summary.present_volumes.insert(place.volume);
-        let sources = copies.into_iter().map(|file| PackInVolume::new(file, place));
+        let sources = copies.into_iter().map(|copy| PackInVolume::new(copy, place));
         let index = sources.into_iter().find_map(|one| read_index(&one, &place, &content, Copies::FirstGood).ok());
         match index {
             Some(proven) => {
@@ -238,17 +238,9 @@ impl Summary {
 }
 
 /// Returns the volumes of a bundle that are on these media, by looking for their files alone.
-///
-/// # Errors
-/// A medium fails, or something else stands where a volume should be.
-pub fn present_volumes(bundle: &Bundle, volumes: &Volumes) -> Result<BTreeSet<VolumeNumber>, BundleError> {
-    let mut present = BTreeSet::new();
-    for number in (1..=bundle.packs().volume_count).filter_map(VolumeNumber::new) {
-        if !volumes.copies(number)?.is_empty() {
-            present.insert(number);
-        }
-    }
-    Ok(present)
+pub fn present_volumes(bundle: &Bundle, volumes: &Volumes) -> BTreeSet<VolumeNumber> {
+    let numbers = (1..=bundle.packs().volume_count).filter_map(VolumeNumber::new);
+    numbers.filter(|&number| !volumes.copies(number).is_empty()).collect()
 }
 
 /// Tells whether an entry is what `wanted` names, or below it; everything is below nothing.

@@ -203,8 +203,8 @@ impl<'a> Resolver<'a> {
         }
         let raw_len = rows.iter().map(|row| u64::from(row.len)).sum();
         let content = PackContent { number, pack, rows, pieces: Vec::new(), raw_len };
-        let copies = self.volumes.copies(place.volume).map_err(BundleError::Media)?;
-        let on_media = copies.into_iter().map(|file| Arc::new(PackInVolume::new(file, place)) as Arc<dyn PackSource>);
+        let copies = self.volumes.copies(place.volume).into_iter();
+        let on_media = copies.map(|copy| Arc::new(PackInVolume::new(copy, place)) as Arc<dyn PackSource>);
         let mut sources: Vec<Arc<dyn PackSource>> = on_media.chain(self.spares.spare(number)).collect();
         let mut last = ResolveError::Absent { volume: place.volume };
         for first in 0..sources.len() {

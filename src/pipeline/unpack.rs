@@ -11,6 +11,7 @@ use crate::format::{Digest, FormatError, Structure};
 use crate::media::MediaError;
 use crate::store::StoreError;
 use std::ops::Range;
+use std::sync::Arc;
 
 /// Why the bytes of a pack can't be had from where they are.
 #[derive(Debug, thiserror::Error)]
@@ -19,6 +20,9 @@ pub enum SourceError {
     /// A medium fails.
     #[error(transparent)]
     Media(#[from] MediaError),
+    /// Something else stands where the volume belongs, or it can't be opened.
+    #[error(transparent)]
+    Refused(Arc<MediaError>),
     /// The store fails.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -29,6 +33,7 @@ impl SourceError {
     pub fn class(&self) -> Class {
         match self {
             SourceError::Media(error) => error.class(),
+            SourceError::Refused(error) => error.class(),
             SourceError::Store(error) => error.class(),
         }
     }
@@ -116,7 +121,7 @@ impl DamageFact {
     pub fn class(&self) -> Class {
         match self {
             DamageFact::Index(error) => error.class(),
-            DamageFact::Unreadable(SourceError::Store(error)) => error.class(),
+            DamageFact::Unreadable(error) => error.class(),
             DamageFact::Codec(error) => error.class(),
             _ => Class::Damaged,
         }

@@ -7,7 +7,7 @@ use super::resolve::{NoSpares, ResolveError, Resolver};
 use super::unpack::{
     Copies, Damage, DamageFact, Unpacker, copy_repeats, needs_base, read_index, reference_runs, row_starts, spread,
 };
-use super::volumes::{PackInVolume, PackSource as _, Volumes};
+use super::volumes::{PackInVolume, PackSource as _, VolumeCopy, Volumes};
 use crate::error::Class;
 use crate::format::cover::{PackContent, Piece};
 use crate::format::index::Index;
@@ -79,6 +79,14 @@ impl Findings {
         [grave, missing, cancelled].into_iter().flatten().max_by_key(|class| gravity(*class))
     }
 
+    /// Adds what is wrong with manifest or pack table, once: every walk over them meets it.
+    fn add_bundle(&mut self, error: &BundleError) {
+        let finding = bundle_finding(error);
+        if !self.findings.iter().any(|known| known.place == finding.place && known.what == finding.what) {
+            self.add(finding);
+        }
+    }
+
     fn add(&mut self, finding: Finding) {
         if self.findings.len() < FINDING_COUNT_KEPT {
             self.findings.push(finding);
@@ -114,11 +122,11 @@ pub fn verify(
         check_attachments(bundle, medium, &mut findings);
     }
     if let Err(error) = check_tree_id(bundle) {
-        findings.add(bundle_finding(&error));
+        findings.add_bundle(&error);
     }
     if depth == Depth::Head {
         if let Some(error) = bundle.contents().find_map(Result::err) {
-            findings.add(bundle_finding(&error));
+            findings.add_bundle(&error);
         }
         return findings;
     }
@@ -167,7 +175,7 @@ impl Check<'_> {
                         }
                     }
                     Err(error) => {
-                        self.findings().add(bundle_finding(&error));
+                        self.findings().add_bundle(&error);
                         break;
                     }
                 }
@@ -182,23 +190,19 @@ impl Check<'_> {
 
     fn check_pack(&self, content: &PackContent, worker: &mut CheckWorker) {
         let Some(place) = content.pack.place else { return };
-        match self.volumes.copies(place.volume) {
-            Ok(copies) if copies.is_empty() => {
-                self.findings().missing_volumes.insert(place.volume);
-            }
-            Ok(copies) => {
-                for file in copies {
-                    self.check_copy(content, &place, file, worker);
-                }
-            }
-            Err(error) => self.findings().add(media_finding(&error)),
+        let copies = self.volumes.copies(place.volume);
+        if copies.is_empty() {
+            self.findings().missing_volumes.insert(place.volume);
+        }
+        for copy in copies {
+            self.check_copy(content, &place, copy, worker);
         }
         let files = content.pieces.iter().filter(|piece| piece.file.is_some() && piece.part.is_last).count();
         self.progress.advance(content.raw_len, files as u64);
     }
 
-    fn check_copy(&self, content: &PackContent, place: &Place, file: Arc<MediumFile>, worker: &mut CheckWorker) {
-        let source = PackInVolume::new(file, *place);
+    fn check_copy(&self, content: &PackContent, place: &Place, copy: VolumeCopy, worker: &mut CheckWorker) {
+        let source = PackInVolume::new(copy, *place);
         self.progress.now_at(&source.describe());
         let mut damages = Vec::new();
         let proven = read_index(&source, place, content, Copies::Both).or_else(|damage| {
@@ -440,32 +444,33 @@ pub(in crate::pipeline) fn damage_finding(content: &PackContent, place: &str, da
 fn bundle_finding(error: &BundleError) -> Finding {
     let place = match error {
         BundleError::Damaged { name, .. } | BundleError::Missing { name } => name.clone(),
+        BundleError::Media(error) => error.path().display().to_string(),
         _ => "the bundle".to_owned(),
     };
     let rule = match error {
-        BundleError::Damaged {
-            source:
-                crate::format::FormatError::Breach { rule, .. }
-                | crate::format::FormatError::Entry { rule, .. }
-                | crate::format::FormatError::Pack { rule, .. },
-            ..
-        } => Some(*rule),
+        BundleError::Damaged { source, .. } => source.rule(),
         BundleError::OtherLen { name: "tree_id" } => Some("F-24"),
+        BundleError::Media(error) => rule_of(error),
         _ => None,
     };
     Finding { class: error.class(), place, extent: None, rule, what: chain(error), files: (Vec::new(), 0) }
 }
 
 fn media_finding(error: &MediaError) -> Finding {
-    let class = error.class();
+    let place = error.path().display().to_string();
     Finding {
-        class,
-        place: "a medium".to_owned(),
+        class: error.class(),
+        place,
         extent: None,
-        rule: None,
+        rule: rule_of(error),
         what: chain(error),
         files: (Vec::new(), 0),
     }
+}
+
+/// Returns the rule that a medium breaks, where it is one.
+fn rule_of(error: &MediaError) -> Option<&'static str> {
+    matches!(error, MediaError::NotRegular { .. } | MediaError::NotDirectory { .. }).then_some("F-01")
 }
 
 fn plain_finding(place: String, rule: &'static str, what: &str) -> Finding {

@@ -11,7 +11,16 @@ const OPEN_COUNT_MAX: usize = 64;
 /// The volumes on some media, opened when they are first asked for.
 pub struct Volumes {
     media: Vec<Arc<Medium>>,
-    open: Mutex<HashMap<VolumeNumber, Vec<Arc<MediumFile>>>>,
+    open: Mutex<HashMap<VolumeNumber, Vec<VolumeCopy>>>,
+}
+
+/// What stands on a medium under the name of a volume.
+#[derive(Clone, Debug)]
+pub enum VolumeCopy {
+    /// A file, its bytes not proven yet.
+    Open(Arc<MediumFile>),
+    /// Something that is refused: a copy whose every byte is damaged.
+    Refused(Arc<MediaError>),
 }
 
 impl Volumes {
@@ -26,23 +35,21 @@ impl Volumes {
     }
 
     /// Returns every copy of a volume that is at hand; none where it is not.
-    ///
-    /// # Errors
-    /// A medium fails, or something else stands where the volume should be.
-    pub fn copies(&self, number: VolumeNumber) -> Result<Vec<Arc<MediumFile>>, MediaError> {
+    pub fn copies(&self, number: VolumeNumber) -> Vec<VolumeCopy> {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(copies) = open.get(&number) {
-            return Ok(copies.clone());
+            return copies.clone();
         }
-        let mut copies = Vec::new();
-        for medium in &self.media {
-            copies.extend(medium.volume(number)?.map(Arc::new));
-        }
+        let copy_on = |medium: &Arc<Medium>| match medium.volume(number) {
+            Ok(file) => file.map(|file| VolumeCopy::Open(Arc::new(file))),
+            Err(error) => Some(VolumeCopy::Refused(Arc::new(error))),
+        };
+        let copies: Vec<VolumeCopy> = self.media.iter().filter_map(copy_on).collect();
         if open.len() >= OPEN_COUNT_MAX {
             open.clear();
         }
         open.insert(number, copies.clone());
-        Ok(copies)
+        copies
     }
 }
 
@@ -61,23 +68,30 @@ pub trait PackSource: Send + Sync {
 /// A pack in a volume.
 #[derive(Clone, Debug)]
 pub struct PackInVolume {
-    file: Arc<MediumFile>,
+    copy: VolumeCopy,
     place: Place,
 }
 
 impl PackInVolume {
-    /// Returns the pack at `place` of an open volume.
-    pub fn new(file: Arc<MediumFile>, place: Place) -> PackInVolume {
-        PackInVolume { file, place }
+    /// Returns the pack at `place` of a copy of its volume.
+    pub fn new(copy: VolumeCopy, place: Place) -> PackInVolume {
+        PackInVolume { copy, place }
     }
 }
 
 impl PackSource for PackInVolume {
     fn read_pack(&self, offset: u64, buffer: &mut [u8]) -> Result<(), super::unpack::SourceError> {
-        Ok(self.file.read_at(buffer, self.place.offset + offset)?)
+        match &self.copy {
+            VolumeCopy::Open(file) => Ok(file.read_at(buffer, self.place.offset + offset)?),
+            VolumeCopy::Refused(error) => Err(super::unpack::SourceError::Refused(Arc::clone(error))),
+        }
     }
 
     fn describe(&self) -> String {
-        self.file.path().display().to_string()
+        let path = match &self.copy {
+            VolumeCopy::Open(file) => file.path(),
+            VolumeCopy::Refused(error) => error.path(),
+        };
+        path.display().to_string()
     }
 }

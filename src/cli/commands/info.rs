@@ -22,7 +22,7 @@ pub(crate) fn run(args: &InfoArgs, report: &Report) -> Result<(), Failure> {
     if summary.is_cancelled {
         return Err(Failure::interrupted());
     }
-    summary.present_volumes = present_volumes(&opened, &volumes)?;
+    summary.present_volumes = present_volumes(&opened, &volumes);
     report.result(&document(&opened, &summary), &text(&opened, &summary))
 }
 

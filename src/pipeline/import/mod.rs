@@ -29,6 +29,7 @@ use crate::error::Class;
 use crate::format::Time;
 use crate::format::head::Release;
 use crate::format::packs::VolumeNumber;
+use crate::media::MetaFile;
 use crate::pipeline::bundle::{Bundle, MetaSource, TrustedBundle};
 use crate::pipeline::lookup::Lookup;
 use crate::pipeline::progress::Progress;
@@ -175,7 +176,8 @@ pub fn look(
     let slots = Slots::scratch(&path, shipment.bundle.manifest().entry_count);
     let slots = slots.map_err(|source| ImportError::State { path: path.clone(), source })?;
     let plan = session.plan(&slots, &path, installed.as_ref())?;
-    Ok(Look { step, plan, absent_volumes: session.absent_volumes()? })
+    session.prove_pack_table()?;
+    Ok(Look { step, plan, absent_volumes: session.absent_volumes() })
 }
 
 /// Imports what is at hand of a release. Repeating the call goes on where it ended.
@@ -202,6 +204,7 @@ pub fn import(
     let slots = slots.map_err(|source| ImportError::State { path: slots_path.clone(), source })?;
     let plan = session.plan(&slots, &slots_path, installed.as_ref())?;
     session.refuse_foreign(&plan)?;
+    session.prove_pack_table()?;
     // Nothing was written so far; from here on the store changes.
     store.ensure_bucket(options.bucket)?;
     let is_cancelled = || progress.is_cancelled();
@@ -327,16 +330,15 @@ impl Session<'_> {
         }
     }
 
-    fn absent_volumes(&self) -> Result<BTreeSet<VolumeNumber>, ImportError> {
-        let mut absent = BTreeSet::new();
+    fn absent_volumes(&self) -> BTreeSet<VolumeNumber> {
         let numbers = (1..=self.shipment.bundle.packs().volume_count).filter_map(VolumeNumber::new);
-        for number in numbers {
-            let copies = self.shipment.volumes.copies(number);
-            if copies.map_err(crate::pipeline::bundle::BundleError::Media)?.is_empty() {
-                absent.insert(number);
-            }
-        }
-        Ok(absent)
+        numbers.filter(|&number| self.shipment.volumes.copies(number).is_empty()).collect()
+    }
+
+    /// Proves the pack table, so that its damage is met before anything is written.
+    fn prove_pack_table(&self) -> Result<(), ImportError> {
+        let mut pieces = self.shipment.bundle.meta_pieces(MetaFile::Packs);
+        Ok(pieces.try_for_each(|piece| piece.map(|_| ()))?)
     }
 }
 
@@ -433,7 +435,7 @@ impl Landing<'_> {
             uploads,
             outcome,
             progress: session.progress,
-            is_partial: !session.absent_volumes()?.is_empty(),
+            is_partial: !session.absent_volumes().is_empty(),
         };
         for _ in 0..RUN_COUNT_MAX {
             let waiting_before = std::mem::take(&mut outcome.facts().spooled);

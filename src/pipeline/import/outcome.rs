@@ -62,10 +62,10 @@ impl Outcome {
         }
     }
 
-    /// Keeps a note of something that was healed.
+    /// Keeps a note of something that was healed, once.
     pub(super) fn heal(&self, note: String) {
         let mut facts = self.facts();
-        if facts.healed.len() < KEPT_COUNT {
+        if facts.healed.len() < KEPT_COUNT && !facts.healed.contains(&note) {
             facts.healed.push(note);
         }
     }

@@ -189,7 +189,7 @@ impl Transfer<'_> {
         }
         for content in packs {
             let Some(place) = content.pack.place else { return Ok(false) };
-            let copies = self.volumes.copies(place.volume).map_err(crate::pipeline::bundle::BundleError::Media)?;
+            let copies = self.volumes.copies(place.volume);
             if copies.is_empty() && self.spool.spare(content.number).is_none() {
                 if needed {
                     self.outcome.facts().missing_volumes.insert(place.volume);
@@ -267,7 +267,7 @@ impl Transfer<'_> {
         unpacker: &mut Unpacker,
         raw: &mut [u8],
     ) -> Result<Option<Unpacked>, ImportError> {
-        let sources = self.sources(content, place)?;
+        let sources = self.sources(content, place);
         let mut best: Option<(usize, Arc<dyn PackSource>)> = None;
         let mut findings = Vec::new();
         for source in &sources {
@@ -333,10 +333,10 @@ impl Transfer<'_> {
         Ok(if damages.is_empty() { Attempt::Whole(unpacked) } else { Attempt::Damaged(unpacked, damages) })
     }
 
-    fn sources(&self, content: &PackContent, place: &Place) -> Result<Vec<Arc<dyn PackSource>>, ImportError> {
-        let copies = self.volumes.copies(place.volume).map_err(crate::pipeline::bundle::BundleError::Media)?;
-        let media = copies.into_iter().map(|file| Arc::new(PackInVolume::new(file, *place)) as Arc<dyn PackSource>);
-        Ok(media.chain(self.spool.spare(content.number)).collect())
+    fn sources(&self, content: &PackContent, place: &Place) -> Vec<Arc<dyn PackSource>> {
+        let copies = self.volumes.copies(place.volume).into_iter();
+        let media = copies.map(|copy| Arc::new(PackInVolume::new(copy, *place)) as Arc<dyn PackSource>);
+        media.chain(self.spool.spare(content.number)).collect()
     }
 
     /// Fills every reference of a pack; true where one can't be filled now and the pack has to wait.
@@ -509,7 +509,7 @@ impl Transfer<'_> {
             self.outcome.facts().spooled.insert(content.number);
             return Ok(());
         }
-        for source in self.sources(content, &place)? {
+        for source in self.sources(content, &place) {
             if self.spool.keep(content, &place, source.as_ref())? {
                 self.outcome.facts().spooled.insert(content.number);
                 return Ok(());

@@ -1,20 +1,19 @@
 //! Transcripts of the program: what it prints where, and how it ends (spec/cli.md).
 
+use crate::by_hand::{self, HandPack};
 use crate::fixture::{self, Packed, STREAM, Size, name, pack_options, sign, signer, write_tree};
-use airlift::format::head::{Base, HeadParts, ManifestFile, PacksFile, PlainFile, Totals, Volumes};
-use airlift::format::index::Index;
-use airlift::format::manifest::{FileFacts, ManifestEncoder, Profile};
-use airlift::format::packs::{Pack, PackTableEncoder, Place, VolumeNumber};
-use airlift::format::{Digest, EntryPath, Head, Sha256, Structure};
+use crate::program::{Transcript, airlift, files_below, flip, shown, signer_line};
+use airlift::format::head::Base;
+use airlift::format::{Digest, Head, Sha256};
 use airlift::pipeline::pack::pack;
 use airlift::pipeline::progress::Quiet;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
+use std::io::Read as _;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
 const COMMANDS: [&str; 11] =
@@ -35,81 +34,11 @@ fn signers(packed: &Packed) -> PathBuf {
     packed.directory.path().join("signers")
 }
 
-fn signer_line(key: String) -> String {
-    format!("release-team namespaces=\"airlift-head@v1/*,airlift-receipt@v1/*\" {key}\n")
-}
-
-/// A call of the program with an environment of its own.
-fn airlift(arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_airlift"));
-    command.args(arguments).stdin(Stdio::null());
-    for (variable, _) in std::env::vars_os() {
-        let text = variable.to_string_lossy().into_owned();
-        if text.starts_with("AIRLIFT_") || text.starts_with("AWS_") {
-            command.env_remove(variable);
-        }
-    }
-    command
-}
-
 /// A call that trusts the fixture's signer.
 fn trusting(packed: &Packed, arguments: &[&str]) -> Command {
     let mut command = airlift(arguments);
     command.env("AIRLIFT_ALLOWED_SIGNERS", signers(packed));
     command
-}
-
-struct Transcript {
-    code: i32,
-    out: String,
-    err: String,
-}
-
-impl Transcript {
-    fn of(mut command: Command) -> Transcript {
-        let Output { status, stdout, stderr } = command.output().expect("run");
-        let text = |bytes| String::from_utf8(bytes).expect("UTF-8");
-        Transcript { code: status.code().expect("a code"), out: text(stdout), err: text(stderr) }
-    }
-
-    /// Returns the one line of an ending that is no success.
-    fn error(&self) -> &str {
-        let lines: Vec<&str> = self.err.lines().filter(|line| line.starts_with("error: ")).collect();
-        assert_eq!(lines.len(), 1, "{}", self.err);
-        assert!(lines[0].contains("; "), "no remedy: {}", lines[0]);
-        lines[0]
-    }
-}
-
-fn shown(path: &Path) -> &str {
-    path.to_str().expect("UTF-8")
-}
-
-/// Flips a bit of a file.
-fn flip(path: &Path, offset: u64) {
-    let mut file = fs::OpenOptions::new().read(true).write(true).open(path).expect("open");
-    let mut byte = [0];
-    file.seek(SeekFrom::Start(offset)).expect("seek");
-    file.read_exact(&mut byte).expect("read");
-    file.seek(SeekFrom::Start(offset)).expect("seek");
-    file.write_all(&[byte[0] ^ 1]).expect("written");
-}
-
-fn files_below(top: &Path) -> BTreeMap<String, Vec<u8>> {
-    let mut files = BTreeMap::new();
-    let mut directories = vec![top.to_owned()];
-    while let Some(directory) = directories.pop() {
-        for item in fs::read_dir(&directory).expect("a directory") {
-            let path = item.expect("an entry").path();
-            if path.is_dir() {
-                directories.push(path);
-            } else {
-                let below = shown(path.strip_prefix(top).expect("below")).to_owned();
-                files.insert(below, fs::read(&path).expect("read"));
-            }
-        }
-    }
-    files
 }
 
 #[test]
@@ -215,12 +144,14 @@ fn looking_without_trust_shows_a_banner_that_nothing_silences() {
 fn wrong_usage_is_told_and_secrets_are_not_repeated() {
     let packed = shared();
     let bundle = packed.bundle();
-    let cases: [&[&str]; 6] = [
+    let file = bundle.join("manifest");
+    let cases: [&[&str]; 7] = [
         &[],
         &["fly"],
         &["ls"],
         &["ls", shown(&bundle), "models/none"],
         &["verify", "/nonexistent/medium"],
+        &["verify", shown(&file)],
         &["pack", "models=.", "--out", "x", "--stream", "s", "--counter", "1", "--volume-size", "4G"],
     ];
     for arguments in cases {
@@ -555,7 +486,8 @@ fn twins_are_refused_by_an_export_to_a_directory_alone() {
     let packed = shared();
     let top = packed.directory.path();
     let bundle = top.join("twins");
-    write_empty_files(&bundle, &["models/Weights", "models/weights"]);
+    let files = vec![("models/Weights", Vec::new()), ("models/weights", Vec::new())];
+    by_hand::write(&bundle, 1, &[HandPack { volume: 1, files }]);
     let to = top.join("twins-out");
     let exported = Transcript::of(trusting(packed, &["export", shown(&bundle), "--to", shown(&to)]));
     assert_eq!(exported.code, 7, "{}", exported.err);
@@ -564,60 +496,4 @@ fn twins_are_refused_by_an_export_to_a_directory_alone() {
     let streamed = trusting(packed, &["export", shown(&bundle), "--to", "-"]).output().expect("run");
     assert!(streamed.status.success());
     assert_eq!(tar::Archive::new(&streamed.stdout[..]).entries().expect("an archive").count(), 2);
-}
-
-/// Writes a signed bundle of files without bytes: what the packer would refuse to make of these names.
-fn write_empty_files(out: &Path, paths: &[&str]) {
-    let empty = FileFacts { profile: Profile::Single, len: 0, sha256: Sha256::of(b"") };
-    let mut manifest = ManifestEncoder::new();
-    for path in paths {
-        assert!(manifest.push_file(EntryPath::parse(path.as_bytes()).expect("a path"), &empty).is_none());
-    }
-    let (root, page) = manifest.finish();
-    let root = root.encode();
-    let content_id = Digest::of_structure(Structure::ManifestRoot, &root);
-    let manifest = [&root[..], &page.expect("a page")].concat();
-    let index = Index { frames: Vec::new(), sources: Vec::new() }.encode();
-    let (index_len, index_digest) = (index.len() as u32, Index::digest_of(&index));
-    let place = Place { volume: VolumeNumber::FIRST, offset: 0, index_len, payload_len: 0, index_digest };
-    let pack =
-        Pack { first_entry: 0, entry_count: paths.len() as u32, first_ordinal: 0, row_count: 0, place: Some(place) };
-    let mut table = PackTableEncoder::new();
-    assert!(table.push(&pack).is_none());
-    let (table_root, page) = table.finish();
-    let table_root = table_root.encode();
-    let packs = [&table_root[..], &page.expect("a page")].concat();
-    let listing: String = paths.iter().map(|path| format!("{}  {path}\n", empty.sha256)).collect();
-    let readme = b"two twins\n";
-    let plain = |bytes: &[u8]| (bytes.len() as u64, Digest::of(bytes), Sha256::of(bytes));
-    let (length, blake3, sha256) = plain(&manifest);
-    let manifest_file = ManifestFile { length, root_length: root.len() as u64, blake3, sha256 };
-    let (length, blake3, sha256) = plain(&packs);
-    let root = Digest::of_structure(Structure::PackRoot, &table_root);
-    let packs_file = PacksFile { root, length, root_length: table_root.len() as u64, blake3, sha256 };
-    let (length, blake3, sha256) = plain(readme);
-    let head = Head::new(HeadParts {
-        stream: name(STREAM),
-        counter: 1,
-        previous: None,
-        created_at: airlift::format::Time::from_unix(1_790_000_000),
-        not_after: None,
-        audience: None,
-        content_id,
-        tree_id: Sha256::of(listing.as_bytes()),
-        manifest: manifest_file,
-        packs: packs_file,
-        readme: PlainFile { length, blake3, sha256 },
-        volumes: Volumes { count: 1, length: place.stored_len() },
-        totals: Totals { files: paths.len() as u64, directories: 0, bytes: 0 },
-        attachments: Vec::new(),
-    });
-    fs::create_dir_all(out.join("volumes")).expect("made");
-    let head = head.expect("a head").encode();
-    let volume = [&index[..], &index].concat();
-    let files = [("head.json", &head[..]), ("manifest", &manifest), ("packs", &packs), ("README.txt", readme)];
-    for (file, bytes) in files.into_iter().chain([("volumes/000001.vol", &volume[..])]) {
-        fs::write(out.join(file), bytes).expect("written");
-    }
-    sign(out);
 }

@@ -8,12 +8,15 @@
 )]
 
 mod authenticator;
+mod by_hand;
 mod cli;
 mod codec_vectors;
+mod damage;
 mod fixture;
 mod import;
 mod model;
 mod pack;
+mod program;
 #[cfg(feature = "s3")]
 mod s3_faults;
 #[cfg(feature = "s3")]

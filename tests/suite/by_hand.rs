@@ -1,0 +1,181 @@
+//! Small bundles packed by hand: where each byte lies is known, and they may hold what the packer
+//! would not make of such content, as several volumes, or refuse.
+
+use crate::fixture::{STREAM, name, sign};
+use airlift::codec::Codec;
+use airlift::format::head::{HeadParts, ManifestFile, PacksFile, PlainFile, Totals, Volumes};
+use airlift::format::index::{Frame, Index, RowSource};
+use airlift::format::manifest::{FileFacts, ManifestEncoder, Profile, Row};
+use airlift::format::packs::{Pack, PackTableEncoder, Place, VolumeNumber};
+use airlift::format::{Digest, EntryPath, Head, Sha256, Structure, Time};
+use std::collections::HashMap;
+use std::fs;
+use std::ops::Range;
+use std::path::Path;
+
+/// A pack to be made: its volume, and whole files of at most one chunk, in manifest order.
+pub(crate) struct HandPack<'a> {
+    pub(crate) volume: u32,
+    pub(crate) files: Vec<(&'a str, Vec<u8>)>,
+}
+
+/// Where a pack lies in its volume.
+#[derive(Clone, Debug)]
+pub(crate) struct Lay {
+    pub(crate) volume: u32,
+    pub(crate) index: Range<u64>,
+    pub(crate) frames: Vec<Range<u64>>,
+    pub(crate) copy: Range<u64>,
+}
+
+/// Writes a signed bundle of these packs. A chunk that an earlier file has is not carried again.
+pub(crate) fn write(out: &Path, counter: u64, packs: &[HandPack<'_>]) -> Vec<Lay> {
+    let mut hand = Hand::new();
+    let lays = packs.iter().map(|pack| hand.add(pack)).collect();
+    hand.finish(out, counter);
+    sign(out);
+    lays
+}
+
+/// A bundle on its way.
+struct Hand {
+    manifest: ManifestEncoder,
+    table: PackTableEncoder,
+    volumes: Vec<Vec<u8>>,
+    entry_count: u64,
+    row_count: u64,
+    total_len: u64,
+    listing: String,
+    /// Root and digest of every carried chunk, and its ordinal.
+    carried: HashMap<(String, Digest), u64>,
+}
+
+impl Hand {
+    fn new() -> Hand {
+        Hand {
+            manifest: ManifestEncoder::new(),
+            table: PackTableEncoder::new(),
+            volumes: Vec::new(),
+            entry_count: 0,
+            row_count: 0,
+            total_len: 0,
+            listing: String::new(),
+            carried: HashMap::new(),
+        }
+    }
+
+    fn add(&mut self, pack: &HandPack<'_>) -> Lay {
+        let (first_entry, first_ordinal) = (self.entry_count, self.row_count);
+        let mut index = Index { frames: Vec::new(), sources: Vec::new() };
+        let mut payload = Vec::new();
+        let mut rows: Vec<Digest> = Vec::new();
+        for (path, bytes) in &pack.files {
+            let path = EntryPath::parse(path.as_bytes()).expect("a path");
+            let (digest, len) = (Digest::of(bytes), bytes.len() as u64);
+            let facts = FileFacts { profile: Profile::Single, len, sha256: Sha256::of(bytes) };
+            self.listing.push_str(&format!("{}  {path}\n", facts.sha256));
+            assert!(self.manifest.push_file(path.clone(), &facts).is_none(), "one page is enough");
+            self.entry_count += 1;
+            self.total_len += len;
+            if bytes.is_empty() {
+                continue;
+            }
+            assert!(self.manifest.push_row(&Row { digest, len: len as u32 }).is_none(), "one page is enough");
+            let chunk = (path.root().to_owned(), digest);
+            let source = if let Some(row) = rows.iter().position(|earlier| *earlier == digest) {
+                RowSource::Repeat { row: row as u32 }
+            } else if let Some(&ordinal) = self.carried.get(&chunk) {
+                RowSource::Reference { ordinal }
+            } else {
+                let (raw_len, codec) = (len as u32, Codec::Stored.id());
+                index.frames.push(Frame { stored_len: raw_len, raw_len, codec, digest });
+                payload.extend_from_slice(bytes);
+                self.carried.insert(chunk, self.row_count);
+                RowSource::New { frame: index.frames.len() as u32 - 1 }
+            };
+            index.sources.push(source);
+            rows.push(digest);
+            self.row_count += 1;
+        }
+        let place = self.place(pack.volume, &index, &payload);
+        let (entry_count, row_count) = ((self.entry_count - first_entry) as u32, rows.len() as u32);
+        let entry = Pack { first_entry, entry_count, first_ordinal, row_count, place: Some(place) };
+        assert!(self.table.push(&entry).is_none(), "one page is enough");
+        lay(&place, &index)
+    }
+
+    /// Puts index, payload and index behind what the volume has.
+    fn place(&mut self, volume: u32, index: &Index, payload: &[u8]) -> Place {
+        let index = index.encode();
+        self.volumes.resize((volume as usize).max(self.volumes.len()), Vec::new());
+        let bytes = &mut self.volumes[volume as usize - 1];
+        let offset = bytes.len() as u64;
+        [&index, payload, &index].into_iter().for_each(|part| bytes.extend_from_slice(part));
+        Place {
+            volume: VolumeNumber::new(volume).expect("in range"),
+            offset,
+            index_len: index.len() as u32,
+            payload_len: payload.len() as u32,
+            index_digest: Index::digest_of(&index),
+        }
+    }
+
+    fn finish(self, out: &Path, counter: u64) {
+        let (root, page) = self.manifest.finish();
+        let root = root.encode();
+        let content_id = Digest::of_structure(Structure::ManifestRoot, &root);
+        let manifest = [&root[..], &page.expect("a page")].concat();
+        let (table_root, page) = self.table.finish();
+        let table_root = table_root.encode();
+        let packs = [&table_root[..], &page.expect("a page")].concat();
+        let readme = b"packed by hand\n";
+        let plain = |bytes: &[u8]| (bytes.len() as u64, Digest::of(bytes), Sha256::of(bytes));
+        let (length, blake3, sha256) = plain(&manifest);
+        let manifest_file = ManifestFile { length, root_length: root.len() as u64, blake3, sha256 };
+        let (length, blake3, sha256) = plain(&packs);
+        let root = Digest::of_structure(Structure::PackRoot, &table_root);
+        let packs_file = PacksFile { root, length, root_length: table_root.len() as u64, blake3, sha256 };
+        let (length, blake3, sha256) = plain(readme);
+        let volumes_len = self.volumes.iter().map(|volume| volume.len() as u64).sum();
+        let head = Head::new(HeadParts {
+            stream: name(STREAM),
+            counter,
+            previous: None,
+            created_at: Time::from_unix(1_790_000_000),
+            not_after: None,
+            audience: None,
+            content_id,
+            tree_id: Sha256::of(self.listing.as_bytes()),
+            manifest: manifest_file,
+            packs: packs_file,
+            readme: PlainFile { length, blake3, sha256 },
+            volumes: Volumes { count: self.volumes.len() as u32, length: volumes_len },
+            totals: Totals { files: self.entry_count, directories: 0, bytes: self.total_len },
+            attachments: Vec::new(),
+        });
+        fs::create_dir_all(out.join("volumes")).expect("made");
+        let head = head.expect("a head").encode();
+        for (file, bytes) in
+            [("head.json", &head[..]), ("manifest", &manifest), ("packs", &packs), ("README.txt", readme)]
+        {
+            fs::write(out.join(file), bytes).expect("written");
+        }
+        for (number, bytes) in (1..).zip(&self.volumes) {
+            fs::write(out.join(format!("volumes/{number:06}.vol")), bytes).expect("written");
+        }
+    }
+}
+
+fn lay(place: &Place, index: &Index) -> Lay {
+    let starts = index.frames.iter().scan(place.payload_offset(), |start, frame| {
+        let range = *start..*start + u64::from(frame.stored_len);
+        *start = range.end;
+        Some(range)
+    });
+    Lay {
+        volume: place.volume.number(),
+        index: place.offset..place.payload_offset(),
+        frames: starts.collect(),
+        copy: place.copy_offset()..place.end(),
+    }
+}

@@ -14,6 +14,8 @@ mod codec_vectors;
 mod damage;
 mod fixture;
 mod import;
+#[cfg(feature = "s3")]
+mod kill;
 mod model;
 mod pack;
 mod program;

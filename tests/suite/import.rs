@@ -233,3 +233,39 @@ fn an_object_that_vanished_or_changed_since_is_sent_again_or_refused() {
     let refused = run_import(&[SMALL.bundle()], &store, &import_options(state.path())).expect_err("refused");
     assert_eq!(refused.class(), Class::Refused);
 }
+
+/// A file of several parts, a small one and an empty one: each changed, or emptied, by the store
+/// between landing and reading back.
+#[test]
+fn read_back_finds_an_object_that_the_store_changed_or_emptied() {
+    let keys = ["registry/models/org/noise/0.bin", "data/odd/a b?#+%&=é.txt", "registry/models/org/tuned/v1/lock"];
+    for (key, bytes) in keys.into_iter().zip([&b""[..], b"ODD NAME", b"not empty"]) {
+        let (inner, state) = (memory(), state());
+        let changing = Arc::clone(&inner);
+        // Reading is the first thing that asks for the object once it has landed.
+        let watched: Arc<dyn Store> = Arc::new(Watched::new(Arc::clone(&inner), move |call: Call, asked: &str| {
+            if asked == key && matches!(call, Call::Read | Call::Stat) {
+                put(changing.as_ref(), key, bytes);
+            }
+            Ok(())
+        }));
+        let mut options = import_options(state.path());
+        options.read_back = true;
+        let found = run_import(&[SMALL.bundle()], &watched, &options).expect_err("it reads as something else");
+        assert!(matches!(&found, ImportError::ReadBack { key: named, .. } if named.as_str() == key), "{found}");
+        assert_eq!(found.class(), Class::Unavailable);
+        assert!(!state_keys(inner.as_ref()).iter().any(|one| one.ends_with("/installed")), "{key}");
+        // Whose the other bytes are is not known: they are written over only where that is asked.
+        let refused = run_import(&[SMALL.bundle()], &inner, &options).expect_err("foreign");
+        assert!(matches!(refused, ImportError::Foreign { count: 1, .. }), "{refused}");
+        options.on_existing = OnExisting::Replace;
+        let report = run_import(&[SMALL.bundle()], &inner, &options).expect("imported");
+        assert_eq!(report.class(), None, "{report:?}");
+        assert_same(&objects(inner.as_ref()), &SMALL.expected());
+    }
+    let (store, state) = (memory(), state());
+    let mut options = import_options(state.path());
+    options.read_back = true;
+    let report = run_import(&[SMALL.bundle()], &store, &options).expect("imported");
+    assert_eq!(report.class(), None, "{report:?}");
+}

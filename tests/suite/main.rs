@@ -19,6 +19,7 @@ mod kill;
 mod model;
 mod pack;
 mod program;
+mod reader;
 #[cfg(feature = "s3")]
 mod s3_faults;
 #[cfg(feature = "s3")]

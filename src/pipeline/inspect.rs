@@ -11,11 +11,9 @@ use crate::format::head::HeadError;
 use crate::format::index::{Index, RowSource};
 use crate::format::manifest::Profile;
 use crate::format::packs::VolumeNumber;
-use crate::format::{EntryPath, Name};
+use crate::format::{EntryPath, Name, SignatureFile};
 use crate::media::{Found, Medium};
-use crate::trust::{
-    Authority, Expected, Purpose, SignatureFile, Sshsig, Terms, TrustError, TrustedHead, UntrustedHead, authenticate,
-};
+use crate::trust::{Authority, Expected, Purpose, Sshsig, Terms, TrustError, TrustedHead, UntrustedHead, authenticate};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Deref;
 use std::sync::Arc;
@@ -75,12 +73,12 @@ impl Opened {
     /// # Errors
     /// The signatures do not meet the demand, or the roots can't be read.
     pub fn trusted(found: Found, demand: Demand<'_>) -> Result<Opened, OpenError> {
-        let (media, signatures) = parts_of(found.media, found.signatures);
+        let media: Vec<Arc<Medium>> = found.media.into_iter().map(Arc::new).collect();
         let expected = Expected { purpose: Purpose::Head, stream: demand.stream };
-        let authentic = authenticate(found.head.into(), &signatures, &expected, demand.authority)?;
+        let authentic = authenticate(found.head.into(), &found.signatures, &expected, demand.authority)?;
         let head = TrustedHead::accept(authentic, &demand.terms)?;
         let kind = Kind::Trusted(Box::new(TrustedBundle::open(head, sources_of(&media))?));
-        Ok(Opened { kind, media, signatures })
+        Ok(Opened { kind, media, signatures: found.signatures })
     }
 
     /// Reads what was found without any check of signatures.
@@ -88,10 +86,10 @@ impl Opened {
     /// # Errors
     /// It is no head, or the roots can't be read.
     pub fn untrusted(found: Found) -> Result<Opened, OpenError> {
-        let (media, signatures) = parts_of(found.media, found.signatures);
+        let media: Vec<Arc<Medium>> = found.media.into_iter().map(Arc::new).collect();
         let head = UntrustedHead::decode(&found.head)?;
         let kind = Kind::Untrusted(Box::new(Bundle::open_untrusted(&head, sources_of(&media))?));
-        Ok(Opened { kind, media, signatures })
+        Ok(Opened { kind, media, signatures: found.signatures })
     }
 
     /// Returns the trusted bundle; nothing where nobody vouches for it.
@@ -128,16 +126,6 @@ impl Deref for Opened {
             Kind::Untrusted(bundle) => bundle.as_ref(),
         }
     }
-}
-
-fn parts_of(
-    media: Vec<Medium>,
-    signatures: Vec<crate::media::SignatureFile>,
-) -> (Vec<Arc<Medium>>, Vec<SignatureFile>) {
-    let media = media.into_iter().map(Arc::new).collect();
-    // Media of one release may number their signatures differently: they are counted anew.
-    let numbered = (1u32..).zip(signatures);
-    (media, numbered.map(|(number, file)| SignatureFile { number, bytes: file.bytes }).collect())
 }
 
 /// Lengths before and after encoding.

@@ -1,7 +1,7 @@
 //! Trees, bundles and imports for tests: made by seed, the same in every run.
 
 use crate::authenticator::TestKey;
-use airlift::format::{Head, Name, Time};
+use airlift::format::{Head, Name, SignatureFile, Time};
 use airlift::media::{Medium, find};
 use airlift::pipeline::bundle::{TrustedBundle, sources_of};
 use airlift::pipeline::import::{
@@ -13,9 +13,7 @@ use airlift::pipeline::volumes::Volumes;
 use airlift::pipeline::walk::{Links, Unsupported};
 use airlift::store::{IfMissing, Store, paging};
 use airlift::trust::policy::Expected;
-use airlift::trust::{
-    AllowedSigners, Authority, Enrol, Purpose, Revoked, SignatureFile, Terms, TrustedHead, authenticate,
-};
+use airlift::trust::{AllowedSigners, Authority, Enrol, Purpose, Revoked, Terms, TrustedHead, authenticate};
 use std::collections::BTreeMap;
 use std::fs;
 use std::num::NonZeroUsize;
@@ -243,8 +241,7 @@ pub(crate) fn open(places: &[PathBuf]) -> (TrustedBundle, Volumes, Vec<Signature
     let mut found = find(places).expect("a bundle");
     assert_eq!(found.len(), 1);
     let found = found.remove(0);
-    let signatures: Vec<SignatureFile> =
-        (1..).zip(found.signatures).map(|(number, file)| SignatureFile { number, bytes: file.bytes }).collect();
+    let signatures = found.signatures;
     let expected = Expected { purpose: Purpose::Head, stream: Some(name(STREAM)) };
     let (signers, revoked) = (allowed_signers(), Revoked::default());
     let authority = Authority { signers: &signers, revoked: &revoked };

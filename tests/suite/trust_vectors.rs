@@ -6,10 +6,10 @@
 use crate::authenticator::{Record, TestKey, armour, integer, string};
 use airlift::error::Class;
 use airlift::format::head::{Head, HeadParts, ManifestFile, PacksFile, PlainFile, Release, Totals, Volumes};
-use airlift::format::{Digest, Name, Sha256, Time};
+use airlift::format::{Digest, Name, Sha256, SignatureFile, Time};
 use airlift::trust::{
-    AllowedSigners, Authority, Enrol, Expected, Installed, Purpose, Revoked, SignatureFile, Step, Terms, TrustedHead,
-    authenticate, judge_release,
+    AllowedSigners, Authority, Enrol, Expected, Installed, Purpose, Revoked, Step, Terms, TrustedHead, authenticate,
+    judge_release,
 };
 use serde_json::{Value, json};
 use std::collections::BTreeMap;

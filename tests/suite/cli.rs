@@ -1,7 +1,7 @@
 //! Transcripts of the program: what it prints where, and how it ends (spec/cli.md).
 
 use crate::fixture::{self, Packed, STREAM, Size, name, pack_options, sign, signer, write_tree};
-use airlift::format::head::{Base, HeadParts, ManifestFile, PacksFile, PlainFile, Totals, Volumes};
+use airlift::format::head::{Base, FormatTag, ManifestFile, PacksFile, PlainFile, SuiteTag, Totals, Volumes};
 use airlift::format::index::Index;
 use airlift::format::manifest::{FileFacts, ManifestEncoder, Profile};
 use airlift::format::packs::{Pack, PackTableEncoder, Place, VolumeNumber};
@@ -596,7 +596,9 @@ fn write_empty_files(out: &Path, paths: &[&str]) {
     let root = Digest::of_structure(Structure::PackRoot, &table_root);
     let packs_file = PacksFile { root, length, root_length: table_root.len() as u64, blake3, sha256 };
     let (length, blake3, sha256) = plain(readme);
-    let head = Head::new(HeadParts {
+    let head = Head {
+        format: FormatTag::Airlift1,
+        suite: SuiteTag::Blake3Sha256,
         stream: name(STREAM),
         counter: 1,
         previous: None,
@@ -609,11 +611,16 @@ fn write_empty_files(out: &Path, paths: &[&str]) {
         packs: packs_file,
         readme: PlainFile { length, blake3, sha256 },
         volumes: Volumes { count: 1, length: place.stored_len() },
+        bases: Vec::new(),
+        repairs: None,
         totals: Totals { files: paths.len() as u64, directories: 0, bytes: 0 },
         attachments: Vec::new(),
-    });
+        critical: Vec::new(),
+        ext: BTreeMap::new(),
+    };
     fs::create_dir_all(out.join("volumes")).expect("made");
-    let head = head.expect("a head").encode();
+    head.check().expect("a head");
+    let head = head.encode();
     let volume = [&index[..], &index].concat();
     let files = [("head.json", &head[..]), ("manifest", &manifest), ("packs", &packs), ("README.txt", readme)];
     for (file, bytes) in files.into_iter().chain([("volumes/000001.vol", &volume[..])]) {

@@ -7,6 +7,7 @@
     reason = "a test says what it expects by failing there"
 )]
 
+mod architecture;
 mod authenticator;
 mod cli;
 mod codec_vectors;
@@ -18,6 +19,7 @@ mod pack;
 mod s3_faults;
 #[cfg(feature = "s3")]
 mod s3_server;
+mod source;
 mod stores;
 mod tree;
 mod trust;

@@ -2,7 +2,8 @@
 
 use super::bundle::{Bundle, BundleError, TrustedBundle, sources_of};
 use super::progress::Progress;
-use super::unpack::{Copies, read_index};
+use super::reader::ended_file_count;
+use super::unpack::{Carried, Copies, read_index};
 use super::volumes::{PackInVolume, Volumes};
 use crate::codec::Codec;
 use crate::error::Class;
@@ -171,16 +172,16 @@ pub fn summarise(bundle: &Bundle, volumes: &Volumes, progress: &dyn Progress) ->
             break;
         }
         let content = content?;
-        let Some(place) = content.pack.place else { continue };
+        let Some(pack) = Carried::new(&content) else { continue };
+        let place = pack.place;
         let copies = volumes.copies(place.volume)?;
-        let files = content.pieces.iter().filter(|piece| piece.file.is_some() && piece.part.is_last).count();
-        progress.advance(content.raw_len, files as u64);
+        progress.advance(content.raw_len, ended_file_count(&content));
         if copies.is_empty() {
             continue;
         }
         summary.present_volumes.insert(place.volume);
         let sources = copies.into_iter().map(|file| PackInVolume::new(file, place));
-        let index = sources.into_iter().find_map(|one| read_index(&one, &place, &content, Copies::FirstGood).ok());
+        let index = sources.into_iter().find_map(|one| read_index(&one, &pack, Copies::FirstGood).ok());
         match index {
             Some(proven) => {
                 summary.packs_len += place.stored_len();

@@ -41,6 +41,7 @@ use journal::Journal;
 use lease::{Held, RENEW_EVERY};
 use outcome::Outcome;
 use plan::{Earlier, Planner};
+use put::Putter;
 use receipt::Arrival;
 use slots::Slots;
 use spool::Spool;
@@ -423,16 +424,18 @@ impl Landing<'_> {
         let resolver = Resolver::new(session.shipment.bundle, session.shipment.volumes, &lookup, spool);
         let transfer = Transfer {
             bundle: session.shipment.bundle,
-            volumes: session.shipment.volumes,
             resolver: &resolver,
             spool,
-            store: session.store.as_ref(),
-            options: session.options,
-            slots: self.slots,
-            slots_path: self.slots_path,
-            uploads,
-            outcome,
-            progress: session.progress,
+            putter: Putter {
+                store: session.store.as_ref(),
+                head: session.head(),
+                options: session.options,
+                slots: self.slots,
+                slots_path: self.slots_path,
+                uploads,
+                outcome,
+                progress: session.progress,
+            },
             is_partial: !session.absent_volumes()?.is_empty(),
         };
         for _ in 0..RUN_COUNT_MAX {

@@ -140,3 +140,5 @@ fn decide(head: &[u8], file_len: u64, wants: usize) -> State {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod whole;

@@ -1,3 +1,4 @@
+use super::whole::cut;
 use super::*;
 use proptest::prelude::*;
 
@@ -9,27 +10,6 @@ pub(super) fn noise(seed: u64, len: usize) -> Vec<u8> {
         (state >> 56) as u8
     };
     std::iter::repeat_with(next).take(len).collect()
-}
-
-/// Cuts a whole file, always showing `extra_len` bytes more than wanted.
-fn cut(file: &[u8], extra_len: usize) -> (Profile, Vec<Chunk>) {
-    let mut cutter = Cutter::new(file.len() as u64);
-    let (mut chunks, mut position) = (Vec::new(), 0);
-    while !cutter.is_done() {
-        let wants = cutter.wants();
-        let end = (position + wants + extra_len).min(file.len());
-        match cutter.next(&file[position..end]) {
-            Some(chunk) => {
-                assert!(chunk.len as usize <= end - position, "shown bytes hold the chunk");
-                position += chunk.len as usize;
-                chunks.push(chunk);
-            }
-            None => assert!(cutter.wants() > wants, "wants more or cuts"),
-        }
-    }
-    assert_eq!(position, file.len());
-    assert_eq!(cutter.next(&[]), None);
-    (cutter.profile().expect("decided at the end"), chunks)
 }
 
 fn cuts(file: &[u8]) -> (Profile, Vec<u64>) {

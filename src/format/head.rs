@@ -16,8 +16,10 @@ const KNOWN_CRITICAL: [&str; 0] = [];
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Head {
-    format: FormatTag,
-    suite: SuiteTag,
+    /// The format and its version.
+    pub format: FormatTag,
+    /// The digests in use.
+    pub suite: SuiteTag,
     /// The line of releases this bundle belongs to.
     pub stream: Name,
     /// The number of the release in its stream; `1 <= counter <= 2^53 - 1`.
@@ -64,14 +66,18 @@ pub struct Head {
     pub ext: BTreeMap<Name, String>,
 }
 
+/// The formats that this version knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-enum FormatTag {
+pub enum FormatTag {
+    /// `spec/format.md`.
     #[serde(rename = "airlift 1")]
     Airlift1,
 }
 
+/// The sets of digests that this version knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-enum SuiteTag {
+pub enum SuiteTag {
+    /// BLAKE3 for chunks and structures, SHA-256 for files.
     #[serde(rename = "blake3-sha256")]
     Blake3Sha256,
 }
@@ -204,71 +210,7 @@ pub enum HeadError {
     },
 }
 
-/// What a head is made from; everything else about it is fixed by the version.
-#[derive(Clone, Debug)]
-pub struct HeadParts {
-    /// See [`Head::stream`].
-    pub stream: Name,
-    /// See [`Head::counter`].
-    pub counter: u64,
-    /// See [`Head::previous`].
-    pub previous: Option<Release>,
-    /// See [`Head::created_at`].
-    pub created_at: Time,
-    /// See [`Head::not_after`].
-    pub not_after: Option<Time>,
-    /// See [`Head::audience`].
-    pub audience: Option<Name>,
-    /// See [`Head::content_id`].
-    pub content_id: Digest,
-    /// See [`Head::tree_id`].
-    pub tree_id: Sha256,
-    /// See [`Head::manifest`].
-    pub manifest: ManifestFile,
-    /// See [`Head::packs`].
-    pub packs: PacksFile,
-    /// See [`Head::readme`].
-    pub readme: PlainFile,
-    /// See [`Head::volumes`].
-    pub volumes: Volumes,
-    /// See [`Head::totals`].
-    pub totals: Totals,
-    /// See [`Head::attachments`].
-    pub attachments: Vec<Attachment>,
-}
-
 impl Head {
-    /// Returns the head made of `parts`.
-    ///
-    /// # Errors
-    /// Names the field that is out of range.
-    pub fn new(parts: HeadParts) -> Result<Head, HeadError> {
-        let head = Head {
-            format: FormatTag::Airlift1,
-            suite: SuiteTag::Blake3Sha256,
-            stream: parts.stream,
-            counter: parts.counter,
-            previous: parts.previous,
-            created_at: parts.created_at,
-            not_after: parts.not_after,
-            audience: parts.audience,
-            content_id: parts.content_id,
-            tree_id: parts.tree_id,
-            manifest: parts.manifest,
-            packs: parts.packs,
-            readme: parts.readme,
-            volumes: parts.volumes,
-            bases: Vec::new(),
-            repairs: None,
-            totals: parts.totals,
-            attachments: parts.attachments,
-            critical: Vec::new(),
-            ext: BTreeMap::new(),
-        };
-        head.check()?;
-        Ok(head)
-    }
-
     /// Returns the head that `bytes` spell. Call it on proven bytes, or through the trust layer.
     ///
     /// # Errors
@@ -306,7 +248,11 @@ impl Head {
         self.critical.iter().find(|name| !KNOWN_CRITICAL.contains(&name.as_str()))
     }
 
-    fn check(&self) -> Result<(), HeadError> {
+    /// Checks every field; call it on a head that was made here, before it is signed.
+    ///
+    /// # Errors
+    /// Names the field that is out of range.
+    pub fn check(&self) -> Result<(), HeadError> {
         let rule = |good: bool, field, rule| if good { Ok(()) } else { Err(HeadError::Field { field, rule }) };
         let in_range = |counter: u64| (1..=COUNTER_MAX).contains(&counter);
         rule(in_range(self.counter), "counter", "F-120")?;
@@ -383,7 +329,9 @@ pub(crate) mod tests {
         let digest = Digest::of(b"content");
         let sha256 = Sha256::of(b"content");
         let name = |text: &str| Name::parse(text).expect("a name");
-        let mut head = Head::new(HeadParts {
+        let head = Head {
+            format: FormatTag::Airlift1,
+            suite: SuiteTag::Blake3Sha256,
             stream: name("models-eu"),
             counter: 7,
             previous: Some(Release { counter: 6, content_id: Digest::of(b"before") }),
@@ -396,14 +344,14 @@ pub(crate) mod tests {
             packs: PacksFile { root: digest, length: 300, root_length: 100, blake3: digest, sha256 },
             readme: PlainFile { length: 10, blake3: digest, sha256 },
             volumes: Volumes { count: 3, length: 4096 },
+            bases: vec![Base { stream: name("models-eu"), counter: 5, content_id: digest }],
+            repairs: Some(Release { counter: 7, content_id: digest }),
             totals: Totals { files: 5, directories: 1, bytes: 1000 },
             attachments: vec![Attachment { kind: name("sbom"), length: 3, sha256 }],
-        })
-        .expect("a good head");
-        head.bases = vec![Base { stream: name("models-eu"), counter: 5, content_id: digest }];
-        head.repairs = Some(head.release());
-        head.critical = vec![name("delta"), name("parity")];
-        head.ext = BTreeMap::from([(name("note"), "say \"hi\" \\ there".to_owned())]);
+            critical: vec![name("delta"), name("parity")],
+            ext: BTreeMap::from([(name("note"), "say \"hi\" \\ there".to_owned())]),
+        };
+        head.check().expect("a good head");
         head
     }
 

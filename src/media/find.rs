@@ -1,6 +1,7 @@
 //! Looking for bundles in the places that a person names (F-05).
 
-use super::{MediaError, Medium, SignatureFile};
+use super::{MediaError, Medium};
+use crate::format::SignatureFile;
 use std::path::{Path, PathBuf};
 
 /// One release as found: the bytes of its head, and every medium that carries the same head.
@@ -8,7 +9,8 @@ use std::path::{Path, PathBuf};
 pub struct Found {
     /// The bytes of `head.json`, not proven yet.
     pub head: Vec<u8>,
-    /// The signatures on all its media, each once.
+    /// The signatures on all its media, each once, numbered in this order: media of one release may
+    /// number them differently.
     pub signatures: Vec<SignatureFile>,
     /// The bundle directories.
     pub media: Vec<Medium>,
@@ -36,6 +38,9 @@ pub fn find(places: &[PathBuf]) -> Result<Vec<Found>, MediaError> {
                 None => releases.push(Found { head, signatures, media: vec![medium] }),
             }
         }
+    }
+    for found in &mut releases {
+        found.signatures.iter_mut().zip(1..).for_each(|(file, number)| file.number = number);
     }
     Ok(releases)
 }
@@ -76,12 +81,13 @@ mod tests {
             let path = top.path().join(name);
             std::fs::create_dir_all(path.join("signatures")).expect("made");
             std::fs::write(path.join("head.json"), head).expect("written");
-            std::fs::write(path.join("signatures/1.sig"), head).expect("written");
+            std::fs::write(path.join("signatures/7.sig"), head).expect("written");
         }
         let places: Vec<PathBuf> = ["one", "two", "plain"].iter().map(|name| top.path().join(name)).collect();
         let found = find(&places).expect("found");
         let counts: Vec<_> = found.iter().map(|found| (found.media.len(), found.signatures.len())).collect();
         assert_eq!(counts, [(3, 1), (1, 1)]);
+        assert_eq!(found[0].signatures[0].number, 1);
         std::fs::create_dir(top.path().join("empty")).expect("made");
         assert!(matches!(find(&[top.path().join("empty")]), Err(MediaError::NoBundle { .. })));
     }

@@ -9,6 +9,7 @@ mod find;
 pub use error::MediaError;
 pub use find::{Found, find};
 
+use crate::format::SignatureFile;
 use crate::format::limits::{HEAD_LEN_MAX, SIGNATURE_COUNT_MAX, SIGNATURE_LEN_MAX};
 use crate::format::packs::VolumeNumber;
 use rustix::fs::{CWD, FileType, Mode, OFlags, openat};
@@ -47,15 +48,6 @@ impl MetaFile {
             MetaFile::Readme => "README.txt",
         }
     }
-}
-
-/// The bytes of one signature file, and the number in its name.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SignatureFile {
-    /// N of `signatures/N.sig`.
-    pub number: u32,
-    /// Its bytes.
-    pub bytes: Vec<u8>,
 }
 
 /// A regular file of a bundle, open for reading at any offset.

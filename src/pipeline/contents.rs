@@ -3,15 +3,16 @@
 use super::bundle::{Bundle, BundleError};
 use super::lookup::Lookup;
 use super::progress::Progress;
-use super::resolve::{NoSpares, ResolveError, Resolver};
-use super::unpack::{
-    Copies, Damage, DamageFact, Unpacker, copy_repeats, needs_base, read_index, reference_runs, row_starts, spread,
-};
-use super::verify::{Finding, damage_finding, proves, reference_damage};
-use super::volumes::{PackInVolume, PackSource as _, Volumes};
+use super::reader::{PackReader, SourceRead, ended_file_count};
+use super::resolve::{NoSpares, Resolver};
+use super::unpack::{Carried, Damage, ReferenceRun};
+use super::verify::{Finding, damage_finding, proves};
+use super::volumes::{PackSource, Volumes};
 use crate::format::cover::{PackContent, Piece};
-use crate::format::packs::{Place, VolumeNumber};
+use crate::format::packs::VolumeNumber;
 use std::collections::BTreeSet;
+use std::convert::Infallible;
+use std::ops::Range;
 
 /// Most findings that are kept with their details; the rest is counted.
 const FINDING_COUNT_KEPT: usize = 1000;
@@ -83,8 +84,8 @@ pub fn read_contents<T: Taker>(
 ) -> Result<ReadReport, T::Error> {
     let lookup = Lookup::new();
     let resolver = Resolver::new(bundle, volumes, &lookup, &NoSpares);
-    let (unpacker, report) = (Unpacker::new(), ReadReport::default());
-    let mut reader = PackReader { volumes, resolver: &resolver, unpacker, raw: Vec::new(), report };
+    let mut reader =
+        Reader { resolver: &resolver, packs: PackReader::new(), raw: Vec::new(), report: ReadReport::default() };
     for content in bundle.contents() {
         if progress.is_cancelled() {
             reader.report.is_cancelled = true;
@@ -96,51 +97,34 @@ pub fn read_contents<T: Taker>(
             if let Some(first) = content.pieces.first() {
                 progress.now_at(first.path.as_str());
             }
-            let unpacked = reader.read(&content)?;
-            if reader.hand_out(&content, &wanted, unpacked.as_ref(), taker)? == Step::Stop {
+            if reader.read(&content, &wanted, taker)? == Step::Stop {
                 break;
             }
             taker.end_pack()?;
         }
-        let files = content.pieces.iter().filter(|piece| piece.file.is_some() && piece.part.is_last).count();
-        progress.advance(content.raw_len, files as u64);
+        progress.advance(content.raw_len, ended_file_count(&content));
     }
     Ok(reader.report)
 }
 
-struct PackReader<'a> {
-    volumes: &'a Volumes,
+struct Reader<'a> {
     resolver: &'a Resolver<'a>,
-    unpacker: Unpacker,
+    packs: PackReader,
     raw: Vec<u8>,
     report: ReadReport,
 }
 
-/// What was read into the buffer.
-struct Unpacked {
-    place: Place,
-    source: String,
-    starts: Vec<usize>,
-    bad_rows: Vec<bool>,
-}
-
-/// One copy of a pack, read.
-struct Attempt {
-    unpacked: Unpacked,
-    damages: Vec<Damage>,
-    absent: BTreeSet<VolumeNumber>,
-}
-
-impl PackReader<'_> {
-    fn hand_out<T: Taker>(
-        &mut self,
-        content: &PackContent,
-        wanted: &[bool],
-        unpacked: Option<&Unpacked>,
-        taker: &mut T,
-    ) -> Result<Step, T::Error> {
+impl Reader<'_> {
+    /// Reads a pack and hands out what is wanted of it.
+    fn read<T: Taker>(&mut self, content: &PackContent, wanted: &[bool], taker: &mut T) -> Result<Step, T::Error> {
+        let pack = Carried::new(content);
+        let read = pack.as_ref().map(|pack| self.read_best(pack)).transpose()?.flatten();
         for (piece, _) in content.pieces.iter().zip(wanted).filter(|(_, wanted)| **wanted) {
-            let step = match unpacked.and_then(|unpacked| self.range_of(content, piece, unpacked)) {
+            let range = match (&pack, &read) {
+                (Some(pack), Some(read)) => self.proven_range(pack, piece, read),
+                _ => None,
+            };
+            let step = match range {
                 Some(range) => taker.take(piece, &self.raw[range])?,
                 None => taker.lose(piece)?,
             };
@@ -151,106 +135,43 @@ impl PackReader<'_> {
         Ok(Step::On)
     }
 
+    /// Reads the best copy of a pack into the buffer; nothing where there is none.
+    fn read_best(&mut self, pack: &Carried<'_>) -> Result<Option<SourceRead>, BundleError> {
+        let content = pack.content;
+        let sources = self.resolver.sources(content.number, &content.pack);
+        self.raw.resize(content.raw_len as usize, 0);
+        let mut fill = |run: &ReferenceRun, raw: &mut [u8]| Ok::<_, Infallible>(self.resolver.fill(content, run, raw));
+        let Ok(mut reads) = self.packs.read_best(pack, sources, &mut self.raw, &mut fill);
+        for (source, read) in reads.iter().filter(|(_, read)| !read.is_whole()) {
+            self.report.missing_volumes.extend(&read.absent);
+            read.damages.iter().for_each(|damage| self.report.find(content, source.as_ref(), damage));
+        }
+        if reads.is_empty() {
+            self.report.missing_volumes.insert(pack.place.volume);
+        }
+        Ok(reads.pop())
+    }
+
     /// Returns where the bytes of a piece lie in the buffer, if all of them are proven.
-    fn range_of(
-        &mut self,
-        content: &PackContent,
-        piece: &Piece,
-        unpacked: &Unpacked,
-    ) -> Option<std::ops::Range<usize>> {
-        if unpacked.bad_rows[piece.rows.clone()].contains(&true) {
+    fn proven_range(&mut self, pack: &Carried<'_>, piece: &Piece, (source, read): &SourceRead) -> Option<Range<usize>> {
+        if read.bad_rows[piece.rows.clone()].contains(&true) {
             return None;
         }
-        let range = unpacked.starts[piece.rows.start]..unpacked.starts[piece.rows.end];
+        let range = pack.range(&piece.rows);
         if proves(piece, &self.raw[range.clone()]) {
             return Some(range);
         }
-        let rows = piece.rows.clone().map(|row| row as u32).collect();
-        let fact = DamageFact::FileSha256 { path: piece.path.clone() };
-        let place = &unpacked.place;
-        let damage = Damage { volume: place.volume, range: place.offset..place.end(), rows, fact };
-        self.find(content, &unpacked.source, &damage);
+        self.report.find(pack.content, source.as_ref(), &pack.piece_damage(piece));
         None
     }
+}
 
-    /// Reads a pack into the buffer from the copy with the least damage; nothing where there is none.
-    fn read(&mut self, content: &PackContent) -> Result<Option<Unpacked>, BundleError> {
-        let Some(place) = content.pack.place else { return Ok(None) };
-        let sources = self.volumes.copies(place.volume).into_iter().map(|copy| PackInVolume::new(copy, place));
-        let sources: Vec<PackInVolume> = sources.collect();
-        let mut best: Option<(usize, usize)> = None;
-        for (number, source) in sources.iter().enumerate() {
-            let attempt = self.attempt(content, &place, source);
-            if attempt.unpacked.bad_rows.contains(&true) {
-                let bad_count = attempt.unpacked.bad_rows.iter().filter(|&&bad| bad).count();
-                self.note(content, &attempt);
-                if best.is_none_or(|(fewest, _)| bad_count < fewest) {
-                    best = Some((bad_count, number));
-                }
-                continue;
-            }
-            return Ok(Some(attempt.unpacked));
-        }
-        match best {
-            // A later copy has overwritten what the best one gave.
-            Some((_, number)) => Ok(Some(self.attempt(content, &place, &sources[number]).unpacked)),
-            None => {
-                self.report.missing_volumes.insert(place.volume);
-                Ok(None)
-            }
-        }
-    }
-
-    fn attempt(&mut self, content: &PackContent, place: &Place, source: &PackInVolume) -> Attempt {
-        let (starts, described) = (row_starts(content), source.describe());
-        let all_bad = |starts, damages| {
-            let bad_rows = vec![true; content.rows.len()];
-            let unpacked = Unpacked { place: *place, source: source.describe(), starts, bad_rows };
-            Attempt { unpacked, damages, absent: BTreeSet::new() }
-        };
-        let index = match read_index(source, place, content, Copies::FirstGood) {
-            Ok(proven) => proven.index,
-            Err(damage) => return all_bad(starts, vec![damage]),
-        };
-        if needs_base(&index) {
-            let fact = DamageFact::Reference { rule: "F-102", why: "it refers to a base that the head does not list" };
-            let range = place.offset..place.payload_offset();
-            return all_bad(starts, vec![Damage { volume: place.volume, range, rows: Vec::new(), fact }]);
-        }
-        self.raw.resize(content.raw_len as usize, 0);
-        let mut damages = self.unpacker.decode_new(content, place, &index, source, &mut self.raw);
-        let (mut absent, mut absent_rows) = (BTreeSet::new(), Vec::new());
-        for run in reference_runs(&index) {
-            let raw = &mut self.raw[starts[run.rows.start]..starts[run.rows.end]];
-            let checked = self.resolver.check_run(content, &run);
-            match checked.and_then(|_| self.resolver.fill_from_packs(content, &run, raw)) {
-                Ok(()) => {}
-                Err(ResolveError::Absent { volume }) => {
-                    absent.insert(volume);
-                    absent_rows.extend(run.rows.clone());
-                }
-                Err(error) => damages.push(reference_damage(place, error, &run.rows)),
-            }
-        }
-        copy_repeats(content, &index, &starts, &mut self.raw);
-        let mut bad_rows = spread(&index, &damages);
-        absent_rows.into_iter().for_each(|row| bad_rows[row] = true);
-        let unpacked = Unpacked { place: *place, source: described, starts, bad_rows };
-        Attempt { unpacked, damages, absent }
-    }
-
-    fn note(&mut self, content: &PackContent, attempt: &Attempt) {
-        for damage in &attempt.damages {
-            self.find(content, &attempt.unpacked.source, damage);
-        }
-        self.report.missing_volumes.extend(&attempt.absent);
-    }
-
-    fn find(&mut self, content: &PackContent, source: &str, damage: &Damage) {
-        if self.report.findings.len() < FINDING_COUNT_KEPT {
-            self.report.findings.push(damage_finding(content, source, damage));
+impl ReadReport {
+    fn find(&mut self, content: &PackContent, source: &dyn PackSource, damage: &Damage) {
+        if self.findings.len() < FINDING_COUNT_KEPT {
+            self.findings.push(damage_finding(content, &source.describe(), damage));
         } else {
-            self.report.more_count += 1;
+            self.more_count += 1;
         }
     }
 }

@@ -2,7 +2,8 @@
 
 use super::bundle::{Bundle, BundleError, TrustedBundle, sources_of};
 use super::progress::Progress;
-use super::unpack::{Copies, read_index};
+use super::reader::ended_file_count;
+use super::unpack::{Carried, Copies, read_index};
 use super::volumes::{PackInVolume, Volumes};
 use crate::codec::Codec;
 use crate::error::Class;
@@ -11,11 +12,9 @@ use crate::format::head::HeadError;
 use crate::format::index::{Index, RowSource};
 use crate::format::manifest::Profile;
 use crate::format::packs::VolumeNumber;
-use crate::format::{EntryPath, Name};
+use crate::format::{EntryPath, Name, SignatureFile};
 use crate::media::{Found, Medium};
-use crate::trust::{
-    Authority, Expected, Purpose, SignatureFile, Sshsig, Terms, TrustError, TrustedHead, UntrustedHead, authenticate,
-};
+use crate::trust::{Authority, Expected, Purpose, Sshsig, Terms, TrustError, TrustedHead, UntrustedHead, authenticate};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Deref;
 use std::sync::Arc;
@@ -75,12 +74,12 @@ impl Opened {
     /// # Errors
     /// The signatures do not meet the demand, or the roots can't be read.
     pub fn trusted(found: Found, demand: Demand<'_>) -> Result<Opened, OpenError> {
-        let (media, signatures) = parts_of(found.media, found.signatures);
+        let media: Vec<Arc<Medium>> = found.media.into_iter().map(Arc::new).collect();
         let expected = Expected { purpose: Purpose::Head, stream: demand.stream };
-        let authentic = authenticate(found.head.into(), &signatures, &expected, demand.authority)?;
+        let authentic = authenticate(found.head.into(), &found.signatures, &expected, demand.authority)?;
         let head = TrustedHead::accept(authentic, &demand.terms)?;
         let kind = Kind::Trusted(Box::new(TrustedBundle::open(head, sources_of(&media))?));
-        Ok(Opened { kind, media, signatures })
+        Ok(Opened { kind, media, signatures: found.signatures })
     }
 
     /// Reads what was found without any check of signatures.
@@ -88,10 +87,10 @@ impl Opened {
     /// # Errors
     /// It is no head, or the roots can't be read.
     pub fn untrusted(found: Found) -> Result<Opened, OpenError> {
-        let (media, signatures) = parts_of(found.media, found.signatures);
+        let media: Vec<Arc<Medium>> = found.media.into_iter().map(Arc::new).collect();
         let head = UntrustedHead::decode(&found.head)?;
         let kind = Kind::Untrusted(Box::new(Bundle::open_untrusted(&head, sources_of(&media))?));
-        Ok(Opened { kind, media, signatures })
+        Ok(Opened { kind, media, signatures: found.signatures })
     }
 
     /// Returns the trusted bundle; nothing where nobody vouches for it.
@@ -128,16 +127,6 @@ impl Deref for Opened {
             Kind::Untrusted(bundle) => bundle.as_ref(),
         }
     }
-}
-
-fn parts_of(
-    media: Vec<Medium>,
-    signatures: Vec<crate::media::SignatureFile>,
-) -> (Vec<Arc<Medium>>, Vec<SignatureFile>) {
-    let media = media.into_iter().map(Arc::new).collect();
-    // Media of one release may number their signatures differently: they are counted anew.
-    let numbered = (1u32..).zip(signatures);
-    (media, numbered.map(|(number, file)| SignatureFile { number, bytes: file.bytes }).collect())
 }
 
 /// Lengths before and after encoding.
@@ -183,16 +172,16 @@ pub fn summarise(bundle: &Bundle, volumes: &Volumes, progress: &dyn Progress) ->
             break;
         }
         let content = content?;
-        let Some(place) = content.pack.place else { continue };
+        let Some(pack) = Carried::new(&content) else { continue };
+        let place = pack.place;
         let copies = volumes.copies(place.volume);
-        let files = content.pieces.iter().filter(|piece| piece.file.is_some() && piece.part.is_last).count();
-        progress.advance(content.raw_len, files as u64);
+        progress.advance(content.raw_len, ended_file_count(&content));
         if copies.is_empty() {
             continue;
         }
         summary.present_volumes.insert(place.volume);
         let sources = copies.into_iter().map(|copy| PackInVolume::new(copy, place));
-        let index = sources.into_iter().find_map(|one| read_index(&one, &place, &content, Copies::FirstGood).ok());
+        let index = sources.into_iter().find_map(|one| read_index(&one, &pack, Copies::FirstGood).ok());
         match index {
             Some(proven) => {
                 summary.packs_len += place.stored_len();

@@ -113,6 +113,28 @@ impl Lookup {
         Ok(None)
     }
 
+    /// Returns the roots in the order of the manifest, of which only the pages are read on which one begins.
+    ///
+    /// # Errors
+    /// A page can't be read.
+    pub fn roots(&self, bundle: &Bundle) -> Result<Vec<String>, BundleError> {
+        let pages = &bundle.manifest().pages;
+        let mut roots: Vec<String> = Vec::new();
+        for (index, facts) in pages.iter().enumerate() {
+            // Paths are in order: between two of one root there is no other (F-40).
+            let is_of_one_root =
+                pages.get(index + 1).is_some_and(|next| next.first_path.root() == facts.first_path.root());
+            let page = if is_of_one_root { None } else { Some(self.page(bundle, index)?) };
+            let entries = page.iter().flat_map(|page| &page.entries).map(|entry| entry.path.root());
+            for root in std::iter::once(facts.first_path.root()).chain(entries) {
+                if roots.last().is_none_or(|last| last != root) {
+                    roots.push(root.to_owned());
+                }
+            }
+        }
+        Ok(roots)
+    }
+
     fn page(&self, bundle: &Bundle, index: usize) -> Result<Arc<Page>, BundleError> {
         let mut pages = self.pages.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(place) = pages.iter().position(|(number, _)| *number == index) {

@@ -8,6 +8,7 @@ pub mod inspect;
 pub mod lookup;
 pub mod pack;
 pub mod progress;
+pub mod reader;
 pub mod resolve;
 pub mod sign;
 pub mod spill;

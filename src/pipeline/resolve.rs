@@ -2,7 +2,7 @@
 
 use super::bundle::{Bundle, BundleError};
 use super::lookup::Lookup;
-use super::unpack::{Copies, Damage, DamageFact, ReferenceRun, read_index};
+use super::unpack::{Carried, Copies, Damage, DamageFact, ReferenceRun, read_index};
 use super::volumes::{PackInVolume, PackSource, Volumes};
 use crate::codec::{Codec, Decoder};
 use crate::format::cover::PackContent;
@@ -97,6 +97,25 @@ impl<'a> Resolver<'a> {
         spares: &'a dyn SparePacks,
     ) -> Resolver<'a> {
         Resolver { bundle, volumes, lookup, spares, packs: Mutex::default(), frames: Mutex::default() }
+    }
+
+    /// Returns every copy of a pack that is at hand: those on media, then the spare one; none for a pack
+    /// that is not carried.
+    pub fn sources(&self, number: u64, pack: &Pack) -> Vec<Arc<dyn PackSource>> {
+        let Some(place) = pack.place else { return Vec::new() };
+        let copies = self.volumes.copies(place.volume).into_iter();
+        let on_media = copies.map(|copy| Arc::new(PackInVolume::new(copy, place)) as Arc<dyn PackSource>);
+        on_media.chain(self.spares.spare(number)).collect()
+    }
+
+    /// Fills `raw`, the bytes of the run's rows, from the packs that carry them, proven, once the run has
+    /// been checked.
+    ///
+    /// # Errors
+    /// As [`Resolver::check_run`] and [`Resolver::fill_from_packs`].
+    pub fn fill(&self, content: &PackContent, run: &ReferenceRun, raw: &mut [u8]) -> Result<(), ResolveError> {
+        self.check_run(content, run)?;
+        self.fill_from_packs(content, run, raw)
     }
 
     /// Checks the targets of a run against F-106 and F-107, as far as the manifest shows, and returns
@@ -194,21 +213,20 @@ impl<'a> Resolver<'a> {
     }
 
     fn open_target(&self, number: u64, pack: Pack) -> Result<TargetPack, ResolveError> {
-        let Some(place) = pack.place else {
-            return Err(ResolveError::Breach { rule: "F-56", why: "it leads to a pack that is not carried" });
-        };
         let rows = self.lookup.rows(self.bundle, pack.first_ordinal, pack.row_count)?;
         if rows.len() != pack.row_count as usize {
             return Err(ResolveError::Breach { rule: "F-52", why: "the pack has more rows than the manifest" });
         }
         let raw_len = rows.iter().map(|row| u64::from(row.len)).sum();
         let content = PackContent { number, pack, rows, pieces: Vec::new(), raw_len };
-        let copies = self.volumes.copies(place.volume).into_iter();
-        let on_media = copies.map(|copy| Arc::new(PackInVolume::new(copy, place)) as Arc<dyn PackSource>);
-        let mut sources: Vec<Arc<dyn PackSource>> = on_media.chain(self.spares.spare(number)).collect();
+        let Some(carried) = Carried::new(&content) else {
+            return Err(ResolveError::Breach { rule: "F-56", why: "it leads to a pack that is not carried" });
+        };
+        let place = carried.place;
+        let mut sources = self.sources(number, &pack);
         let mut last = ResolveError::Absent { volume: place.volume };
         for first in 0..sources.len() {
-            match read_index(sources[first].as_ref(), &place, &content, Copies::FirstGood) {
+            match read_index(sources[first].as_ref(), &carried, Copies::FirstGood) {
                 Ok(proven) => {
                     let in_frame = starts_in_frames(&content, &proven.index);
                     sources.rotate_left(first);

@@ -3,7 +3,7 @@
 use super::volumes::PackSource;
 use crate::codec::{Codec, CodecError, Decoder};
 use crate::error::Class;
-use crate::format::cover::PackContent;
+use crate::format::cover::{PackContent, Piece};
 use crate::format::error::prove;
 use crate::format::index::{Frame, Index, RowSource};
 use crate::format::packs::{Place, VolumeNumber};
@@ -128,13 +128,54 @@ impl DamageFact {
     }
 }
 
-/// The index of a pack, proven, and which of its copies were good.
-#[derive(Clone, Debug)]
+/// A pack that is carried: what it holds, where it lies, and where its rows belong.
+pub struct Carried<'a> {
+    /// What it holds.
+    pub content: &'a PackContent,
+    /// Where it lies.
+    pub place: Place,
+    /// Where each row begins in the raw bytes of the pack, and last where they end.
+    starts: Vec<usize>,
+}
+
+impl<'a> Carried<'a> {
+    /// Returns the pack; nothing for one that is not carried.
+    pub fn new(content: &'a PackContent) -> Option<Carried<'a>> {
+        let mut starts = Vec::with_capacity(content.rows.len() + 1);
+        starts.push(0);
+        starts.extend(content.rows.iter().scan(0, |end, row| {
+            *end += row.len as usize;
+            Some(*end)
+        }));
+        content.pack.place.map(|place| Carried { content, place, starts })
+    }
+
+    /// Returns where the bytes of these rows belong in the raw bytes of the pack.
+    pub fn range(&self, rows: &Range<usize>) -> Range<usize> {
+        self.starts[rows.start]..self.starts[rows.end]
+    }
+
+    /// Returns damage at the first copy of the index that costs these rows.
+    pub fn index_damage(&self, fact: DamageFact, rows: Range<usize>) -> Damage {
+        let range = self.place.offset..self.place.payload_offset();
+        Damage { volume: self.place.volume, range, rows: rows.map(|row| row as u32).collect(), fact }
+    }
+
+    /// Returns the damage of a piece whose proven chunks do not give what the manifest says of the file.
+    pub fn piece_damage(&self, piece: &Piece) -> Damage {
+        let rows = piece.rows.clone().map(|row| row as u32).collect();
+        let fact = DamageFact::FileSha256 { path: piece.path.clone() };
+        Damage { volume: self.place.volume, range: self.place.offset..self.place.end(), rows, fact }
+    }
+}
+
+/// The index of a pack, proven.
+#[derive(Debug)]
 pub struct ProvenIndex {
     /// The index.
     pub index: Index,
-    /// Whether it was read from the copy behind the payload, since the first one is damaged.
-    pub is_from_copy: bool,
+    /// The damage of the other copy, where that was read and is bad.
+    pub bad_copy: Option<Damage>,
 }
 
 /// Which copies of an index are read.
@@ -142,55 +183,47 @@ pub struct ProvenIndex {
 pub enum Copies {
     /// The first that is good: what an importer needs.
     FirstGood,
-    /// Both, and a difference is damage: what a check needs.
+    /// Both: what a check needs.
     Both,
 }
 
 /// Reads and proves the index of a pack.
 ///
 /// # Errors
-/// Neither copy is good, or with [`Copies::Both`] one is not.
-pub fn read_index(
-    source: &dyn PackSource,
-    place: &Place,
-    content: &PackContent,
-    copies: Copies,
-) -> Result<ProvenIndex, Damage> {
-    let offsets = [0, place.copy_offset() - place.offset];
-    let mut first_error = None;
-    let mut good: Option<(Vec<u8>, bool)> = None;
-    for (number, offset) in offsets.into_iter().enumerate() {
+/// Neither copy is good, or the index breaks a rule.
+pub fn read_index(source: &dyn PackSource, pack: &Carried<'_>, copies: Copies) -> Result<ProvenIndex, Damage> {
+    let place = &pack.place;
+    let all_rows = 0..pack.content.rows.len();
+    let at = |offset: u64, fact, rows| {
+        let start = place.offset + offset;
+        Damage { range: start..start + u64::from(place.index_len), ..pack.index_damage(fact, rows) }
+    };
+    let mut first_bad = None;
+    let mut good: Option<Vec<u8>> = None;
+    for offset in [0, place.copy_offset() - place.offset] {
         let mut bytes = vec![0; place.index_len as usize];
         let read = source.read_pack(offset, &mut bytes).map_err(DamageFact::Unreadable);
         let proven =
             read.and_then(|()| prove(Structure::PackIndex, &bytes, &place.index_digest).map_err(DamageFact::Index));
         match proven {
-            Ok(()) if good.is_none() => good = Some((bytes, number == 1)),
-            Ok(()) => {}
-            Err(fact) => first_error = first_error.or(Some((offset, fact))),
+            Ok(()) => good = good.or(Some(bytes)),
+            Err(fact) => first_bad = first_bad.or(Some((offset, fact))),
         }
         if copies == Copies::FirstGood && good.is_some() {
             break;
         }
     }
-    let at = |offset: u64, fact| {
-        let start = place.offset + offset;
-        let rows = (0..content.pack.row_count).collect();
-        Damage { volume: place.volume, range: start..start + u64::from(place.index_len), rows, fact }
-    };
-    match (good, first_error) {
-        (None, Some((offset, fact))) => Err(at(offset, fact)),
-        (Some(_), Some((offset, _))) if copies == Copies::Both => {
-            Err(Damage { rows: Vec::new(), ..at(offset, DamageFact::IndexCopy) })
+    match (good, first_bad) {
+        (Some(bytes), bad) => {
+            let index = Index::decode(&bytes, &pack.content.rows, place.payload_len);
+            let index = index.map_err(|error| pack.index_damage(DamageFact::Index(error), all_rows))?;
+            Ok(ProvenIndex { index, bad_copy: bad.map(|(offset, _)| at(offset, DamageFact::IndexCopy, 0..0)) })
         }
-        (Some((bytes, is_from_copy)), _) => {
-            let index = Index::decode(&bytes, &content.rows, place.payload_len);
-            index.map(|index| ProvenIndex { index, is_from_copy }).map_err(|error| at(0, DamageFact::Index(error)))
+        (None, Some((offset, fact))) => Err(at(offset, fact, all_rows)),
+        (None, None) => {
+            let error = FormatError::Pack { pack: pack.content.number, rule: "F-100", why: "it has no index" };
+            Err(pack.index_damage(DamageFact::Index(error), all_rows))
         }
-        (None, None) => Err(at(
-            0,
-            DamageFact::Index(FormatError::Pack { pack: content.number, rule: "F-100", why: "it has no index" }),
-        )),
     }
 }
 
@@ -243,21 +276,19 @@ impl Unpacker {
     /// anything.
     pub fn decode_new(
         &mut self,
-        content: &PackContent,
-        place: &Place,
+        pack: &Carried<'_>,
         index: &Index,
         source: &dyn PackSource,
         raw: &mut [u8],
     ) -> Vec<Damage> {
-        let starts = row_starts(content);
-        self.each_frame(place, index, source, |unpacker, frame, rows| {
-            unpacker.decode_frame(frame, &FrameLay { content, starts: &starts, rows }, raw)
+        self.each_frame(&pack.place, index, source, |unpacker, frame, rows| {
+            unpacker.decode_frame(frame, &FrameLay { pack, rows }, raw)
         })
     }
 
     /// Reads the frames of a pack and compares the digests of their stored bytes only.
-    pub fn check_stored(&mut self, place: &Place, index: &Index, source: &dyn PackSource) -> Vec<Damage> {
-        self.each_frame(place, index, source, |unpacker, frame, rows| {
+    pub fn check_stored(&mut self, pack: &Carried<'_>, index: &Index, source: &dyn PackSource) -> Vec<Damage> {
+        self.each_frame(&pack.place, index, source, |unpacker, frame, rows| {
             unpacker.stored.resize(frame.frame.stored_len as usize, 0);
             frame.read(&mut unpacker.stored).map_err(|fact| (rows.to_vec(), fact))
         })
@@ -335,27 +366,26 @@ impl Unpacker {
 
 /// Which rows of a pack lie in a frame, and where they go.
 struct FrameLay<'a> {
-    content: &'a PackContent,
-    starts: &'a [usize],
+    pack: &'a Carried<'a>,
     rows: &'a [u32],
 }
 
 impl FrameLay<'_> {
     fn ranges(&self) -> impl Iterator<Item = Range<usize>> + '_ {
-        self.rows.iter().map(|&row| self.starts[row as usize]..self.starts[row as usize + 1])
+        self.rows.iter().map(|&row| self.pack.range(&(row as usize..row as usize + 1)))
     }
 
     /// Returns the place of all rows together where they follow each other.
     fn contiguous(&self) -> Option<Range<usize>> {
         let (&first, &last) = (self.rows.first()?, self.rows.last()?);
         let follows = (last - first) as usize + 1 == self.rows.len();
-        follows.then(|| self.starts[first as usize]..self.starts[last as usize + 1])
+        follows.then(|| self.pack.range(&(first as usize..last as usize + 1)))
     }
 
     /// Compares every chunk with its row (F-109).
     fn prove(&self, raw: &[u8]) -> Result<(), (Vec<u32>, DamageFact)> {
         for (&row, range) in self.rows.iter().zip(self.ranges()) {
-            let expected = self.content.rows[row as usize].digest;
+            let expected = self.pack.content.rows[row as usize].digest;
             let found = Digest::of(&raw[range]);
             if found != expected {
                 return Err((self.rows.to_vec(), DamageFact::ChunkDigest { expected, found }));
@@ -398,26 +428,14 @@ impl FrameRows {
     }
 }
 
-/// Returns where each row begins in the raw bytes of the pack, and last where they end.
-pub fn row_starts(content: &PackContent) -> Vec<usize> {
-    let mut starts = Vec::with_capacity(content.rows.len() + 1);
-    starts.push(0);
-    starts.extend(content.rows.iter().scan(0, |end, row| {
-        *end += row.len as usize;
-        Some(*end)
-    }));
-    starts
-}
-
 /// Copies every repeat from the row it repeats; call it when new rows and references are in place.
-pub fn copy_repeats(content: &PackContent, index: &Index, starts: &[usize], raw: &mut [u8]) {
+pub fn copy_repeats(pack: &Carried<'_>, index: &Index, raw: &mut [u8]) {
     for (row, source) in index.sources.iter().enumerate() {
         if let RowSource::Repeat { row: target } = source {
             let target = *target as usize;
-            raw.copy_within(starts[target]..starts[target + 1], starts[row]);
+            raw.copy_within(pack.range(&(target..target + 1)), pack.starts[row]);
         }
     }
-    debug_assert_eq!(starts.len(), content.rows.len() + 1);
 }
 
 /// Returns the runs of references to earlier files.
@@ -438,13 +456,12 @@ pub fn needs_base(index: &Index) -> bool {
     index.sources.iter().any(|source| matches!(source, RowSource::Base { .. }))
 }
 
-/// Returns the rows of the pack that can't be had, once those in `damages` can't: the rows
-/// themselves and every repeat of one.
-pub fn spread(index: &Index, damages: &[Damage]) -> Vec<bool> {
+/// Returns which rows of the pack can't be had, where those of `damages` and the `absent` ones can't:
+/// these themselves and every repeat of one.
+pub fn spread(index: &Index, damages: &[Damage], absent: Vec<Range<usize>>) -> Vec<bool> {
     let mut bad = vec![false; index.sources.len()];
-    for &row in damages.iter().flat_map(|damage| &damage.rows) {
-        bad[row as usize] = true;
-    }
+    let damaged = damages.iter().flat_map(|damage| &damage.rows).map(|&row| row as usize);
+    damaged.chain(absent.into_iter().flatten()).for_each(|row| bad[row] = true);
     for (row, source) in index.sources.iter().enumerate() {
         if let RowSource::Repeat { row: target } = source {
             bad[row] |= bad[*target as usize];

@@ -3,20 +3,19 @@
 use super::bundle::{Bundle, BundleError, MetaSource as _};
 use super::lookup::Lookup;
 use super::progress::Progress;
-use super::resolve::{NoSpares, ResolveError, Resolver};
-use super::unpack::{
-    Copies, Damage, DamageFact, Unpacker, copy_repeats, needs_base, read_index, reference_runs, row_starts, spread,
-};
-use super::volumes::{PackInVolume, PackSource as _, VolumeCopy, Volumes};
+use super::reader::{PackReader, ended_file_count};
+use super::resolve::{NoSpares, Resolver};
+use super::unpack::{Carried, Copies, Damage, ReferenceRun};
+use super::volumes::{PackSource, Volumes};
 use crate::error::Class;
 use crate::format::cover::{PackContent, Piece};
-use crate::format::index::Index;
-use crate::format::packs::{Place, VolumeNumber};
+use crate::format::packs::VolumeNumber;
 use crate::format::walk::Item;
 use crate::format::{Digest, EntryPath, Mark, Sha256};
 use crate::media::{MediaError, Medium, MediumFile, MetaFile};
 use sha2::Digest as _;
 use std::collections::BTreeSet;
+use std::convert::Infallible;
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -134,7 +133,7 @@ pub fn verify(
     check_volume_lens(bundle, media, &mut findings);
     let lookup = Lookup::new();
     let resolver = Resolver::new(bundle, &volumes, &lookup, &NoSpares);
-    let check = Check { volumes: &volumes, resolver: &resolver, depth, progress, findings: Mutex::new(findings) };
+    let check = Check { resolver: &resolver, depth, progress, findings: Mutex::new(findings) };
     let (total_len, count) = (bundle.head().totals.bytes, bundle.head().totals.files);
     progress.begin("verify", total_len, count);
     check.run(bundle, threads);
@@ -142,7 +141,6 @@ pub fn verify(
 }
 
 struct Check<'a> {
-    volumes: &'a Volumes,
     resolver: &'a Resolver<'a>,
     depth: Depth,
     progress: &'a dyn Progress,
@@ -156,7 +154,7 @@ impl Check<'_> {
             for _ in 0..threads.get() {
                 let receive = receive.clone();
                 scope.spawn(move || {
-                    let mut worker = CheckWorker { unpacker: Unpacker::new(), raw: Vec::new() };
+                    let mut worker = CheckWorker { reader: PackReader::new(), raw: Vec::new() };
                     for content in receive {
                         self.check_pack(&content, &mut worker);
                     }
@@ -189,96 +187,44 @@ impl Check<'_> {
     }
 
     fn check_pack(&self, content: &PackContent, worker: &mut CheckWorker) {
-        let Some(place) = content.pack.place else { return };
-        let copies = self.volumes.copies(place.volume);
-        if copies.is_empty() {
-            self.findings().missing_volumes.insert(place.volume);
+        let Some(pack) = Carried::new(content) else { return };
+        let sources = self.resolver.sources(content.number, &content.pack);
+        if sources.is_empty() {
+            self.findings().missing_volumes.insert(pack.place.volume);
         }
-        for copy in copies {
-            self.check_copy(content, &place, copy, worker);
-        }
-        let files = content.pieces.iter().filter(|piece| piece.file.is_some() && piece.part.is_last).count();
-        self.progress.advance(content.raw_len, files as u64);
+        sources.iter().for_each(|source| self.check_copy(&pack, source.as_ref(), worker));
+        self.progress.advance(content.raw_len, ended_file_count(content));
     }
 
-    fn check_copy(&self, content: &PackContent, place: &Place, copy: VolumeCopy, worker: &mut CheckWorker) {
-        let source = PackInVolume::new(copy, *place);
+    fn check_copy(&self, pack: &Carried<'_>, source: &dyn PackSource, worker: &mut CheckWorker) {
         self.progress.now_at(&source.describe());
-        let mut damages = Vec::new();
-        let proven = read_index(&source, place, content, Copies::Both).or_else(|damage| {
-            let is_total = !damage.rows.is_empty() || content.pack.row_count == 0;
-            damages.push(damage);
-            // With one good copy the payload can still be checked.
-            if is_total { Err(()) } else { read_index(&source, place, content, Copies::FirstGood).map_err(|_| ()) }
-        });
-        if let Ok(proven) = proven {
-            self.check_payload(content, place, &proven.index, (&source, worker), &mut damages);
-        }
+        let damages = match self.depth {
+            Depth::Head | Depth::Stored => worker.reader.check_stored(pack, source),
+            Depth::Contents => self.check_contents(pack, source, worker),
+        };
         let mut findings = self.findings();
-        findings.stored_len += place.stored_len();
-        findings.checked_len += content.raw_len;
+        findings.stored_len += pack.place.stored_len();
+        findings.checked_len += pack.content.raw_len;
         for damage in &damages {
-            findings.add(damage_finding(content, &source.describe(), damage));
+            findings.add(damage_finding(pack.content, &source.describe(), damage));
         }
     }
 
-    fn check_payload(
-        &self,
-        content: &PackContent,
-        place: &Place,
-        index: &Index,
-        (source, worker): (&PackInVolume, &mut CheckWorker),
-        damages: &mut Vec<Damage>,
-    ) {
-        if needs_base(index) {
-            let (range, rows) = (place.offset..place.payload_offset(), Vec::new());
-            let fact = DamageFact::Reference { rule: "F-102", why: "it refers to a base that the head does not list" };
-            damages.push(Damage { volume: place.volume, range, rows, fact });
-            return;
-        }
-        if self.depth == Depth::Stored {
-            damages.extend(worker.unpacker.check_stored(place, index, source));
-            return;
-        }
-        let CheckWorker { unpacker, raw } = worker;
+    fn check_contents(&self, pack: &Carried<'_>, source: &dyn PackSource, worker: &mut CheckWorker) -> Vec<Damage> {
+        let (content, raw) = (pack.content, &mut worker.raw);
         raw.resize(content.raw_len as usize, 0);
-        damages.extend(unpacker.decode_new(content, place, index, source, raw));
-        let starts = row_starts(content);
-        let mut absent = Vec::new();
-        for run in reference_runs(index) {
-            let range = starts[run.rows.start]..starts[run.rows.end];
-            let checked = self.resolver.check_run(content, &run).map(|_| ());
-            let filled = checked.and_then(|()| self.resolver.fill_from_packs(content, &run, &mut raw[range]));
-            match filled {
-                Ok(()) => {}
-                Err(ResolveError::Absent { volume }) => {
-                    self.findings().missing_volumes.insert(volume);
-                    absent.extend(run.rows.clone().map(|row| row as u32));
-                }
-                Err(error) => damages.push(reference_damage(place, error, &run.rows)),
-            }
-        }
-        copy_repeats(content, index, &starts, raw);
-        let mut bad = spread(index, damages);
-        for row in absent {
-            bad[row as usize] = true;
-        }
-        for piece in &content.pieces {
-            if bad[piece.rows.clone()].contains(&true) {
-                continue;
-            }
-            let bytes = &raw[starts[piece.rows.start]..starts[piece.rows.end]];
-            if !proves(piece, bytes) {
-                let rows = piece.rows.clone().map(|row| row as u32).collect();
-                let fact = DamageFact::FileSha256 { path: piece.path.clone() };
-                damages.push(Damage { volume: place.volume, range: place.offset..place.end(), rows, fact });
-            }
-        }
+        let mut fill = |run: &ReferenceRun, raw: &mut [u8]| Ok::<_, Infallible>(self.resolver.fill(content, run, raw));
+        let Ok(read) = worker.reader.read_copy(pack, (source, Copies::Both), raw, &mut fill);
+        self.findings().missing_volumes.extend(&read.absent);
+        let is_good = |piece: &&Piece| !read.bad_rows[piece.rows.clone()].contains(&true);
+        let unproven = |piece: &&Piece| !proves(piece, &raw[pack.range(&piece.rows)]);
+        let pieces = content.pieces.iter().filter(is_good).filter(unproven).map(|piece| pack.piece_damage(piece));
+        read.bad_index.into_iter().chain(read.damages).chain(pieces).collect()
     }
 }
 
 struct CheckWorker {
-    unpacker: Unpacker,
+    reader: PackReader,
     raw: Vec<u8>,
 }
 
@@ -294,25 +240,6 @@ pub(in crate::pipeline) fn proves(piece: &Piece, bytes: &[u8]) -> bool {
     match &piece.part.after {
         Some(after) => mark == *after,
         None => mark.digest() == file.sha256,
-    }
-}
-
-pub(in crate::pipeline) fn reference_damage(
-    place: &Place,
-    error: ResolveError,
-    rows: &std::ops::Range<usize>,
-) -> Damage {
-    let rows = rows.clone().map(|row| row as u32).collect();
-    match error {
-        ResolveError::Damaged(damage) => Damage { rows, ..*damage },
-        ResolveError::Breach { rule, why } => {
-            let fact = DamageFact::Reference { rule, why };
-            Damage { volume: place.volume, range: place.offset..place.payload_offset(), rows, fact }
-        }
-        ResolveError::Absent { .. } | ResolveError::Bundle(_) => {
-            let fact = DamageFact::Reference { rule: "F-106", why: "manifest or pack table can't be read" };
-            Damage { volume: place.volume, range: place.offset..place.payload_offset(), rows, fact }
-        }
     }
 }
 

@@ -237,9 +237,10 @@ pub fn judge_release(head: &Head, installed: Option<&Installed>, enrol: Enrol) -
 
 #[cfg(test)]
 mod tests {
-    use super::super::policy::{Authority, Expected, SignatureFile, authenticate};
+    use super::super::policy::{Authority, Expected, authenticate};
     use super::super::{AllowedSigners, Revoked};
     use super::*;
+    use crate::format::SignatureFile;
     use crate::format::head::tests::full_head;
     use crate::trust::authenticator::TestKey;
 

@@ -16,7 +16,7 @@ mod wire;
 pub use allowed_signers::{AllowedSigners, Principal};
 pub use head::{Enrol, Installed, ReleaseError, Step, Terms, TrustedHead, UntrustedHead, judge_release};
 pub use key::{Fingerprint, KeyType, PublicKey};
-pub use policy::{Authentic, Authority, Expected, Moment, SignatureFile, TrustError, TrustedBytes, authenticate};
+pub use policy::{Authentic, Authority, Expected, Moment, TrustError, TrustedBytes, authenticate};
 pub use revoked::Revoked;
 pub use sshsig::{Namespace, Purpose, Sshsig};
 pub use validity::Validity;

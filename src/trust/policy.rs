@@ -9,20 +9,11 @@ use super::validity::Validity;
 use crate::error::Class;
 use crate::format::head::HeadError;
 use crate::format::limits::SIGNATURE_COUNT_MAX;
-use crate::format::{Name, Time};
+use crate::format::{Name, SignatureFile, Time};
 use bytes::Bytes;
 use std::collections::BTreeSet;
 use std::fmt;
 use std::num::NonZeroUsize;
-
-/// One signature file: its number in the bundle and its bytes.
-#[derive(Clone, Debug)]
-pub struct SignatureFile {
-    /// The number in its name, from 1.
-    pub number: u32,
-    /// Its content.
-    pub bytes: Vec<u8>,
-}
 
 /// What the signatures must be for.
 #[derive(Clone, Debug)]

@@ -3,11 +3,12 @@
 
 use crate::fixture::{STREAM, name, sign};
 use airlift::codec::Codec;
-use airlift::format::head::{HeadParts, ManifestFile, PacksFile, PlainFile, Totals, Volumes};
+use airlift::format::head::{FormatTag, ManifestFile, PacksFile, PlainFile, SuiteTag, Totals, Volumes};
 use airlift::format::index::{Frame, Index, RowSource};
 use airlift::format::manifest::{FileFacts, ManifestEncoder, Profile, Row};
 use airlift::format::packs::{Pack, PackTableEncoder, Place, VolumeNumber};
 use airlift::format::{Digest, EntryPath, Head, Sha256, Structure, Time};
+use std::collections::BTreeMap;
 use std::collections::HashMap;
 use std::fs;
 use std::ops::Range;
@@ -137,7 +138,9 @@ impl Hand {
         let packs_file = PacksFile { root, length, root_length: table_root.len() as u64, blake3, sha256 };
         let (length, blake3, sha256) = plain(readme);
         let volumes_len = self.volumes.iter().map(|volume| volume.len() as u64).sum();
-        let head = Head::new(HeadParts {
+        let head = Head {
+            format: FormatTag::Airlift1,
+            suite: SuiteTag::Blake3Sha256,
             stream: name(STREAM),
             counter,
             previous: None,
@@ -151,10 +154,15 @@ impl Hand {
             readme: PlainFile { length, blake3, sha256 },
             volumes: Volumes { count: self.volumes.len() as u32, length: volumes_len },
             totals: Totals { files: self.entry_count, directories: 0, bytes: self.total_len },
+            bases: Vec::new(),
+            repairs: None,
             attachments: Vec::new(),
-        });
+            critical: Vec::new(),
+            ext: BTreeMap::new(),
+        };
+        head.check().expect("a head");
+        let head = head.encode();
         fs::create_dir_all(out.join("volumes")).expect("made");
-        let head = head.expect("a head").encode();
         for (file, bytes) in
             [("head.json", &head[..]), ("manifest", &manifest), ("packs", &packs), ("README.txt", readme)]
         {

@@ -4,8 +4,9 @@
 
 use crate::authenticator::TestKey;
 use crate::by_hand::{self, HandPack, Lay};
-use crate::fixture::{Random, STREAM, assert_same, objects, signer};
+use crate::fixture::{STREAM, assert_same, objects, signer};
 use crate::program::{airlift, files_below, flip, shown, signer_line};
+use crate::tree::Random;
 use airlift::format::Head;
 use airlift::store::DirectoryStore;
 use std::collections::{BTreeMap, BTreeSet};

@@ -1,7 +1,9 @@
 //! Trees, bundles and imports for tests: made by seed, the same in every run.
 
 use crate::authenticator::TestKey;
-use airlift::format::{Head, Name, Time};
+use crate::tree;
+pub(crate) use crate::tree::Size;
+use airlift::format::{Head, Name, SignatureFile, Time};
 use airlift::media::{Medium, find};
 use airlift::pipeline::bundle::{TrustedBundle, sources_of};
 use airlift::pipeline::import::{
@@ -13,9 +15,7 @@ use airlift::pipeline::volumes::Volumes;
 use airlift::pipeline::walk::{Links, Unsupported};
 use airlift::store::{IfMissing, Store, paging};
 use airlift::trust::policy::Expected;
-use airlift::trust::{
-    AllowedSigners, Authority, Enrol, Purpose, Revoked, SignatureFile, Terms, TrustedHead, authenticate,
-};
+use airlift::trust::{AllowedSigners, Authority, Enrol, Purpose, Revoked, Terms, TrustedHead, authenticate};
 use std::collections::BTreeMap;
 use std::fs;
 use std::num::NonZeroUsize;
@@ -28,106 +28,10 @@ pub(crate) fn name(text: &str) -> Name {
     Name::parse(text).expect("a name")
 }
 
-/// Numbers by seed: not random enough for anything but tests.
-pub(crate) struct Random(u64);
-
-impl Random {
-    pub(crate) fn new(seed: u64) -> Random {
-        Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
-    }
-
-    pub(crate) fn next(&mut self) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0.wrapping_mul(0x2545_f491_4f6c_dd1d)
-    }
-
-    pub(crate) fn bytes(&mut self, len: usize) -> Vec<u8> {
-        let mut bytes: Vec<u8> = (0..len.div_ceil(8)).flat_map(|_| self.next().to_le_bytes()).collect();
-        bytes.truncate(len);
-        bytes
-    }
-
-    /// Numbers as weights have them: the upper halves of small floats.
-    pub(crate) fn weights(&mut self, len: usize) -> Vec<u8> {
-        let mut bytes = Vec::with_capacity(len + 2);
-        while bytes.len() < len {
-            let sum: f32 = (0..4).map(|_| (self.next() >> 40) as f32 / (1u64 << 24) as f32 - 0.5).sum();
-            bytes.extend_from_slice(&(sum * 0.05).to_le_bytes()[2..]);
-        }
-        bytes.truncate(len);
-        bytes
-    }
-}
-
-/// A safetensors file of BF16 tensors with this data.
-pub(crate) fn safetensors(data: &[u8], tensor_count: usize) -> Vec<u8> {
-    let step = data.len() / tensor_count / 2 * 2;
-    let tensors: Vec<String> = (0..tensor_count)
-        .map(|number| {
-            let (start, end) =
-                (number * step, if number + 1 == tensor_count { data.len() } else { (number + 1) * step });
-            let count = (end - start) / 2;
-            format!("\"t{number:03}\":{{\"dtype\":\"BF16\",\"shape\":[{count}],\"data_offsets\":[{start},{end}]}}")
-        })
-        .collect();
-    let mut header = format!("{{{}}}", tensors.join(",")).into_bytes();
-    while header.len() % 8 != 0 {
-        header.push(b' ');
-    }
-    [&(header.len() as u64).to_le_bytes()[..], &header, data].concat()
-}
-
-/// What a test tree is made of.
-#[derive(Clone, Copy)]
-pub(crate) struct Size {
-    /// Bytes of the base model and of its fine-tune.
-    pub(crate) model_len: usize,
-    /// Bytes of each file of noise; they are not compressed.
-    pub(crate) noise_len: usize,
-    pub(crate) noise_count: u64,
-    /// Small text files, some of them twice, with a picture for every fourth.
-    pub(crate) small_count: usize,
-}
-
-/// Writes a tree of two roots below `top`: a base model, a fine-tune of it that shares most chunks,
-/// noise, and small files. Returns the roots.
+/// Writes [`tree::of_release`] below `top` and returns its roots.
 pub(crate) fn write_tree(top: &Path, size: Size, release: u64) -> Vec<(Name, PathBuf)> {
-    let Size { model_len, noise_len, noise_count, small_count } = size;
-    let mut random = Random::new(7);
-    let mut base = random.weights(model_len);
-    let models = top.join("models");
-    let datasets = top.join("datasets");
-    let put = |path: PathBuf, bytes: &[u8]| {
-        fs::create_dir_all(path.parent().expect("a parent")).expect("made");
-        fs::write(path, bytes).expect("written");
-    };
-    put(models.join("org/base/v1/model.safetensors"), &safetensors(&base, 8));
-    let changed = model_len / 8;
-    let step = 1 + release as usize % 3;
-    let fresh = Random::new(100 + release).weights(changed);
-    base[step * changed..][..changed].copy_from_slice(&fresh);
-    put(models.join("org/tuned/v1/model.safetensors"), &safetensors(&base, 8));
-    put(models.join("org/tuned/v1/config.json"), format!("{{\"release\": {release}}}\n").as_bytes());
-    put(models.join("org/tuned/v1/lock"), b"");
-    fs::create_dir_all(models.join("org/empty/v1")).expect("made");
-    for number in 0..noise_count {
-        put(models.join(format!("org/noise/{number}.bin")), &Random::new(1000 + number).bytes(noise_len));
-    }
-    for number in 0..small_count {
-        let text = format!("label {} of picture {number}\n", number % 10).repeat(1 + number % 40);
-        put(datasets.join(format!("train/labels/{:03}/{number:06}.txt", number / 100)), text.as_bytes());
-        if number % 4 == 0 {
-            let len = 2000 + (random.next() % 9000) as usize;
-            put(datasets.join(format!("train/pictures/{number:06}.jpg")), &random.bytes(len));
-        }
-        if number % 10 == 0 {
-            put(datasets.join(format!("val/labels/{number:06}.txt")), text.as_bytes());
-        }
-    }
-    put(datasets.join("odd/a b?#+%&=é.txt"), b"odd name");
-    vec![(name("models"), models), (name("datasets"), datasets)]
+    tree::write(top, &tree::of_release(size, release));
+    ["models", "datasets"].map(|root| (name(root), top.join(root))).to_vec()
 }
 
 pub(crate) fn pack_options(roots: Vec<(Name, PathBuf)>, out: &Path, counter: u64) -> PackOptions {
@@ -243,8 +147,7 @@ pub(crate) fn open(places: &[PathBuf]) -> (TrustedBundle, Volumes, Vec<Signature
     let mut found = find(places).expect("a bundle");
     assert_eq!(found.len(), 1);
     let found = found.remove(0);
-    let signatures: Vec<SignatureFile> =
-        (1..).zip(found.signatures).map(|(number, file)| SignatureFile { number, bytes: file.bytes }).collect();
+    let signatures = found.signatures;
     let expected = Expected { purpose: Purpose::Head, stream: Some(name(STREAM)) };
     let (signers, revoked) = (allowed_signers(), Revoked::default());
     let authority = Authority { signers: &signers, revoked: &revoked };

@@ -1,8 +1,9 @@
 //! Power cuts: the importer or the server is killed at chosen moments of an import, and repeating the
 //! command ends with the same objects, nothing left over, and nothing sent twice but what was in flight.
 
-use crate::fixture::{Packed, Random, STREAM, Size, assert_same, objects, signer, upload_count};
+use crate::fixture::{Packed, STREAM, Size, assert_same, objects, signer, upload_count};
 use crate::program::{Transcript, airlift, files_below, shown, signer_line};
+use crate::tree::Random;
 use crate::weed::Weed;
 use airlift::format::Proven;
 use airlift::store::{Attributes, Condition, DirectoryStore, IfMissing, Key, Store as _};

@@ -7,6 +7,7 @@
     reason = "a test says what it expects by failing there"
 )]
 
+mod architecture;
 mod authenticator;
 mod by_hand;
 mod cli;
@@ -24,6 +25,7 @@ mod reader;
 mod s3_faults;
 #[cfg(feature = "s3")]
 mod s3_server;
+mod source;
 mod stores;
 mod tree;
 mod trust;

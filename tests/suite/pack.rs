@@ -1,20 +1,24 @@
 //! Packing whole trees.
 
 use crate::model::{self, Content};
-use crate::tree::{self, Noise, Tree};
+use crate::tree::{self, Random, Tree};
 use airlift::error::Class;
 use airlift::format::index::RowSource;
 use airlift::format::limits::VOLUME_LEN_MIN;
 use airlift::format::{Name, Time};
+use airlift::media::Medium;
+use airlift::pipeline::bundle::{Bundle, sources_of};
+use airlift::pipeline::lookup::Lookup;
 use airlift::pipeline::pack::{PackError, PackOptions, PackReport, pack};
 use airlift::pipeline::progress::{Progress, Quiet};
 use airlift::pipeline::walk::{Links, Unsupported};
+use airlift::trust::UntrustedHead;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
 const MIB: usize = 1 << 20;
 
@@ -101,22 +105,22 @@ fn assert_same_bundle(one: &Path, other: &Path) {
 /// About 170 MiB of everything: a file of several parts of weights, one of noise, one just above 32
 /// MiB with one part, text, repeated files, empty files and directories, two roots.
 fn mixed() -> Tree {
-    let mut noise = Noise::new(1);
+    let mut random = Random::new(1);
     let mut tree = Tree::new();
-    let weights = noise.safetensors(&[5 * MIB, 300, 41 * MIB + 6, 20 * MIB, 4096]);
-    let text = noise.text(3 * MIB);
+    let weights = random.safetensors(&[5 * MIB, 300, 41 * MIB + 6, 20 * MIB, 4096]);
+    let text = random.text(3 * MIB);
     tree.insert("data/notes.txt".into(), Some(text.clone()));
-    tree.insert("data/one-part".into(), Some(noise.bytes(32 * MIB + 500)));
+    tree.insert("data/one-part".into(), Some(random.bytes(32 * MIB + 500)));
     tree.insert("models/empty".into(), Some(Vec::new()));
     tree.insert("models/nothing/here".into(), None);
     tree.insert("models/m/a.safetensors".into(), Some(weights.clone()));
-    tree.insert("models/m/b.bin".into(), Some(noise.bytes(35 * MIB)));
+    tree.insert("models/m/b.bin".into(), Some(random.bytes(35 * MIB)));
     tree.insert("models/m/copy.safetensors".into(), Some(weights));
     tree.insert("models/m/notes.txt".into(), Some(text.clone()));
     tree.insert("models/m/notes2.txt".into(), Some(text));
     for number in 0..500 {
-        let len = noise.below(9000) as usize;
-        tree.insert(format!("models/small/{number}.json"), Some(noise.text(len)));
+        let len = random.below(9000) as usize;
+        tree.insert(format!("models/small/{number}.json"), Some(random.text(len)));
     }
     tree
 }
@@ -155,11 +159,11 @@ fn content_does_not_depend_on_the_volume_size() {
 #[test]
 fn tree_id_is_that_of_coreutils() {
     let mut tree = Tree::new();
-    let mut noise = Noise::new(2);
+    let mut random = Random::new(2);
     for path in ["b/x", "b/x y/z", "b/x.y", "b/x/", "a/é", "a/%41", "b/empty"] {
         if !path.ends_with('/') {
-            let len = noise.below(200_000) as usize;
-            tree.insert(path.into(), Some(if path == "b/empty" { Vec::new() } else { noise.text(len) }));
+            let len = random.below(200_000) as usize;
+            tree.insert(path.into(), Some(if path == "b/empty" { Vec::new() } else { random.text(len) }));
         }
     }
     let place = Place::new(&tree);
@@ -172,11 +176,11 @@ fn tree_id_is_that_of_coreutils() {
 
 /// Many small files, a tenth of them with bytes that others have too.
 fn many_small(count: u64) -> Tree {
-    let mut noise = Noise::new(3);
+    let mut random = Random::new(3);
     let mut tree = Tree::new();
     for number in 0..count {
-        let seed = if number % 10 == 0 { noise.below(100) } else { 1000 + number };
-        let mut content = Noise::new(seed);
+        let seed = if number % 10 == 0 { random.below(100) } else { 1000 + number };
+        let mut content = Random::new(seed);
         let len = 200 + content.below(3000) as usize;
         let path = format!("models/{:02}/{}/file-{number}.txt", number % 37, number % 11);
         tree.insert(path, Some(content.text(len)));
@@ -261,17 +265,17 @@ impl Progress for StopAfter {
 /// Five volumes: small files before, between and behind files of several parts, one of which stretches
 /// over three volumes, and copies that refer to what earlier volumes carry.
 fn long() -> Tree {
-    let mut noise = Noise::new(4);
+    let mut random = Random::new(4);
     let mut tree = Tree::new();
-    let weights = noise.safetensors(&[41 * MIB + 6, 300, 40 * MIB]);
+    let weights = random.safetensors(&[41 * MIB + 6, 300, 40 * MIB]);
     tree.insert("data/weights".into(), Some(weights.clone()));
     tree.insert("models/a".into(), Some(weights.clone()));
-    tree.insert("models/large".into(), Some(noise.bytes(150 * MIB)));
-    tree.insert("models/n".into(), Some(noise.bytes(20 * MIB)));
-    tree.insert("models/o".into(), Some([noise.bytes(20 * MIB), weights].concat()));
+    tree.insert("models/large".into(), Some(random.bytes(150 * MIB)));
+    tree.insert("models/n".into(), Some(random.bytes(20 * MIB)));
+    tree.insert("models/o".into(), Some([random.bytes(20 * MIB), weights].concat()));
     for number in 0..600 {
-        let (root, len) = (["data/few", "models/b", "models/m"][number % 3], noise.below(9000) as usize);
-        tree.insert(format!("{root}/{number}.json"), Some(noise.text(len)));
+        let (root, len) = (["data/few", "models/b", "models/m"][number % 3], random.below(9000) as usize);
+        tree.insert(format!("{root}/{number}.json"), Some(random.text(len)));
     }
     tree
 }
@@ -572,9 +576,9 @@ fn attachments_and_all_fields_of_the_head_arrive() {
 
 #[test]
 fn duplicates_are_referred_to_repeated_or_carried_again() {
-    let mut noise = Noise::new(5);
-    let shared = noise.bytes(MIB);
-    let large: Vec<u8> = [noise.bytes(33 * MIB), shared.clone(), noise.bytes(40 * MIB), shared.clone()].concat();
+    let mut random = Random::new(5);
+    let shared = random.bytes(MIB);
+    let large: Vec<u8> = [random.bytes(33 * MIB), shared.clone(), random.bytes(40 * MIB), shared.clone()].concat();
     let mut tree = Tree::new();
     tree.insert("a/1-large".into(), Some(large.clone()));
     tree.insert("a/2-copy".into(), Some(shared.clone()));
@@ -605,18 +609,35 @@ fn duplicates_are_referred_to_repeated_or_carried_again() {
 
 #[test]
 fn limits_of_packs_are_kept_at_their_edges() {
-    let mut noise = Noise::new(6);
+    let mut random = Random::new(6);
     let mut tree = Tree::new();
     // Directly at and around the raw length of a pack and the bound of a part.
     for (number, len) in [32 * MIB - 1, 32 * MIB, 32 * MIB + 1, 33 * MIB, 64 * MIB].into_iter().enumerate() {
-        tree.insert(format!("edge/{number}"), Some(noise.bytes(len)));
+        tree.insert(format!("edge/{number}"), Some(random.bytes(len)));
         tree.insert(format!("edge/{number}-empty"), Some(Vec::new()));
         tree.insert(format!("edge/{number}-none"), None);
     }
     let place = Place::new(&tree);
     let options = place.options("out", &tree);
     packed(&options);
-    checked(&options, &tree);
+    let content = checked(&options, &tree);
+    let mut runs = Vec::new();
+    let mut pieces: BTreeMap<&str, Vec<u64>> = BTreeMap::new();
+    for pack in &content.packs {
+        match pack.pieces.iter().find(|piece| piece.file.is_some() && !(piece.part.number == 1 && piece.part.is_last)) {
+            Some(piece) => pieces.entry(piece.path.as_str()).or_default().push(pack.raw_len),
+            None => runs.push((pack.pack.entry_count, pack.raw_len)),
+        }
+    }
+    // A run is full at 32 MiB; a file above that of one part is alone; empty entries follow it.
+    let full = 32 * MIB as u64;
+    assert_eq!(runs, [(3, full - 1), (3, full), (1, full + 1), (2, 0), (2, 0), (2, 0)]);
+    for (path, len) in [("edge/3", 33 * MIB as u64), ("edge/4", 64 * MIB as u64)] {
+        let [first, last] = pieces[path][..] else { panic!("{path}: {pieces:?}") };
+        // A part ends with the first chunk that reaches 32 MiB.
+        assert!((full..full + MIB as u64).contains(&first) && first + last == len, "{path}: {first} {last}");
+    }
+    assert_eq!(pieces.len(), 2);
 }
 
 #[test]
@@ -625,8 +646,16 @@ fn more_entries_than_a_pack_may_have() {
     for number in 0..66_000 {
         tree.insert(format!("many/{}/{number}", number % 100), Some(format!("{number}").into_bytes()));
     }
+    let roots = ["a", "many-more", "many", "z"];
+    roots.iter().for_each(|root| drop(tree.insert(format!("{root}/file"), Some(Vec::new()))));
     let place = Place::new(&tree);
     let options = place.options("out", &tree);
     packed(&options);
-    assert_eq!(checked(&options, &tree).packs.len(), 2);
+    let content = checked(&options, &tree);
+    assert_eq!(content.packs.len(), 2);
+    let media = [Arc::new(Medium::open(&options.out).unwrap())];
+    let head = UntrustedHead::decode(&content.head.encode()).unwrap();
+    let bundle = Bundle::open_untrusted(&head, sources_of(&media)).unwrap();
+    assert!(bundle.manifest().pages.len() > 4);
+    assert_eq!(Lookup::new().roots(&bundle).unwrap(), roots);
 }

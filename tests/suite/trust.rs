@@ -2,12 +2,10 @@
 
 use crate::authenticator::TestKey;
 use airlift::error::Class;
-use airlift::format::Time;
+use airlift::format::{SignatureFile, Time};
 use airlift::pipeline::sign::{Keygen, SignError, Signed};
 use airlift::pipeline::trust_files::{TrustFileError, read_allowed_signers, read_revoked};
-use airlift::trust::{
-    AllowedSigners, Authority, Expected, Moment, Namespace, Purpose, Revoked, SignatureFile, Sshsig, authenticate,
-};
+use airlift::trust::{AllowedSigners, Authority, Expected, Moment, Namespace, Purpose, Revoked, Sshsig, authenticate};
 use std::fs::{self, File};
 use std::num::NonZeroUsize;
 use std::os::unix::fs::PermissionsExt as _;

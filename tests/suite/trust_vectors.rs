@@ -5,11 +5,11 @@
 
 use crate::authenticator::{Record, TestKey, armour, integer, string};
 use airlift::error::Class;
-use airlift::format::head::{Head, HeadParts, ManifestFile, PacksFile, PlainFile, Release, Totals, Volumes};
-use airlift::format::{Digest, Name, Sha256, Time};
+use airlift::format::head::{FormatTag, Head, ManifestFile, PacksFile, PlainFile, Release, SuiteTag, Totals, Volumes};
+use airlift::format::{Digest, Name, Sha256, SignatureFile, Time};
 use airlift::trust::{
-    AllowedSigners, Authority, Enrol, Expected, Installed, Purpose, Revoked, SignatureFile, Step, Terms, TrustedHead,
-    authenticate, judge_release,
+    AllowedSigners, Authority, Enrol, Expected, Installed, Purpose, Revoked, Step, Terms, TrustedHead, authenticate,
+    judge_release,
 };
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -143,7 +143,9 @@ fn release(counter: u64, content: &str) -> Release {
 
 fn head() -> Head {
     let (blake3, sha256) = (Digest::of(b"x"), Sha256::of(b"x"));
-    Head::new(HeadParts {
+    let head = Head {
+        format: FormatTag::Airlift1,
+        suite: SuiteTag::Blake3Sha256,
         stream: name("models-eu"),
         counter: 7,
         previous: None,
@@ -156,10 +158,15 @@ fn head() -> Head {
         packs: PacksFile { root: blake3, length: 300, root_length: 100, blake3, sha256 },
         readme: PlainFile { length: 10, blake3, sha256 },
         volumes: Volumes { count: 1, length: 4096 },
+        bases: Vec::new(),
+        repairs: None,
         totals: Totals { files: 1, directories: 0, bytes: 1000 },
         attachments: Vec::new(),
-    })
-    .expect("a good head")
+        critical: Vec::new(),
+        ext: BTreeMap::new(),
+    };
+    head.check().expect("a good head");
+    head
 }
 
 fn line(principal: &str, options: &str, key: &TestKey) -> String {

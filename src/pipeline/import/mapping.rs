@@ -173,15 +173,23 @@ impl Mapping {
         })
     }
 
+    /// Returns where a root lands.
+    ///
+    /// # Errors
+    /// The root is not mapped.
+    pub fn destination(&self, root: &str) -> Result<&Destination, MappingError> {
+        let found = self.0.iter().find(|(mapped, _)| mapped.as_str() == root);
+        found.map(|(_, destination)| destination).ok_or_else(|| MappingError::Unmapped { root: root.to_owned() })
+    }
+
     /// Returns the key of an entry; nothing where its root is left out.
     ///
     /// # Errors
     /// The root is not mapped, or the key breaks a rule.
     pub fn key(&self, path: &EntryPath) -> Result<Option<Key>, MappingError> {
-        match self.0.iter().find(|(root, _)| root.as_str() == path.root()) {
-            None => Err(MappingError::Unmapped { root: path.root().to_owned() }),
-            Some((_, Destination::LeftOut)) => Ok(None),
-            Some((_, Destination::Prefix(prefix))) => {
+        match self.destination(path.root())? {
+            Destination::LeftOut => Ok(None),
+            Destination::Prefix(prefix) => {
                 let key = prefix.key(path.below_root());
                 key.map(Some).map_err(|source| MappingError::BadKey { path: path.clone(), source })
             }

@@ -26,9 +26,9 @@ pub use receipt::Receipt;
 pub use tidy::{Aborted, Status, abort, status};
 
 use crate::error::Class;
-use crate::format::Time;
 use crate::format::head::Release;
 use crate::format::packs::VolumeNumber;
+use crate::format::{SignatureFile, Time};
 use crate::media::MetaFile;
 use crate::pipeline::bundle::{Bundle, MetaSource, TrustedBundle};
 use crate::pipeline::lookup::Lookup;
@@ -37,11 +37,12 @@ use crate::pipeline::resolve::Resolver;
 use crate::pipeline::verify::{Finding, gravity};
 use crate::pipeline::volumes::Volumes;
 use crate::store::{IfMissing, Key, Store, StoreError, probe_conditions};
-use crate::trust::{Authority, Enrol, Installed, SignatureFile, Step, judge_release};
+use crate::trust::{Authority, Enrol, Installed, Step, judge_release};
 use journal::Journal;
 use lease::{Held, RENEW_EVERY};
 use outcome::Outcome;
 use plan::{Earlier, Planner};
+use put::Putter;
 use receipt::Arrival;
 use slots::Slots;
 use spool::Spool;
@@ -425,16 +426,18 @@ impl Landing<'_> {
         let resolver = Resolver::new(session.shipment.bundle, session.shipment.volumes, &lookup, spool);
         let transfer = Transfer {
             bundle: session.shipment.bundle,
-            volumes: session.shipment.volumes,
             resolver: &resolver,
             spool,
-            store: session.store.as_ref(),
-            options: session.options,
-            slots: self.slots,
-            slots_path: self.slots_path,
-            uploads,
-            outcome,
-            progress: session.progress,
+            putter: Putter {
+                store: session.store.as_ref(),
+                head: session.head(),
+                options: session.options,
+                slots: self.slots,
+                slots_path: self.slots_path,
+                uploads,
+                outcome,
+                progress: session.progress,
+            },
             is_partial: !session.absent_volumes().is_empty(),
         };
         for _ in 0..RUN_COUNT_MAX {

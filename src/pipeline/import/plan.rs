@@ -11,7 +11,6 @@ use crate::pipeline::bundle::Bundle;
 use crate::pipeline::lookup::{FoundEntry, Lookup};
 use crate::pipeline::progress::Progress;
 use crate::store::{Key, Listed, Store, StoreError, Tag, paging};
-use std::collections::BTreeSet;
 use std::io;
 use std::path::Path;
 
@@ -67,9 +66,9 @@ pub(super) struct Planner<'a> {
 impl Planner<'_> {
     /// Judges every key and every object at one, and leaves in the slots what is known of each entry.
     pub(super) fn plan(&self) -> Result<Plan, ImportError> {
-        check_roots(self.bundle, &self.options.map)?;
-        self.progress.begin("plan", 0, self.bundle.head().totals.files);
         let lookup = Lookup::new();
+        check_roots(&lookup.roots(self.bundle)?, &self.options.map)?;
+        self.progress.begin("plan", 0, self.bundle.head().totals.files);
         let earlier_lookup = Lookup::new();
         let mut seen = Bits::new(self.bundle.manifest().entry_count);
         for (_, prefix) in self.options.map.prefixes() {
@@ -197,23 +196,11 @@ impl Planner<'_> {
 }
 
 /// Checks that roots and mapping fit each other.
-fn check_roots(bundle: &Bundle, map: &Mapping) -> Result<(), ImportError> {
-    let mut roots: BTreeSet<String> = BTreeSet::new();
-    // The paths that pages begin with do not show every root: the entries do.
-    for item in bundle.items() {
-        if let Item::Entry(entry) = item?
-            && !roots.contains(entry.path.root())
-        {
-            map.key(&entry.path).map(|_| ()).or_else(|error| match error {
-                MappingError::BadKey { .. } => Ok(()),
-                error => Err(error),
-            })?;
-            roots.insert(entry.path.root().to_owned());
-        }
-    }
-    let missing = |root: &&Name| !roots.contains(root.as_str());
-    match map.roots().map(|(root, _)| root).find(missing) {
-        Some(root) => Err(MappingError::NoSuchRoot { root: root.clone() }.into()),
+fn check_roots(roots: &[String], map: &Mapping) -> Result<(), MappingError> {
+    roots.iter().try_for_each(|root| map.destination(root).map(drop))?;
+    let is_missing = |root: &&Name| !roots.iter().any(|found| found == root.as_str());
+    match map.roots().map(|(root, _)| root).find(is_missing) {
+        Some(root) => Err(MappingError::NoSuchRoot { root: root.clone() }),
         None => Ok(()),
     }
 }

@@ -2,11 +2,10 @@
 
 use super::error::ImportError;
 use super::state::StateKeys;
-use crate::format::cover::PackContent;
-use crate::format::packs::Place;
-use crate::format::{Digest, Proven};
+use crate::format::error::prove;
+use crate::format::{Digest, Proven, Structure};
 use crate::pipeline::resolve::SparePacks;
-use crate::pipeline::unpack::{Copies, SourceError, Unpacker, read_index};
+use crate::pipeline::unpack::{Carried, Copies, ProvenIndex, SourceError, read_index};
 use crate::pipeline::volumes::PackSource;
 use crate::store::{Attributes, Condition, Key, Store, StoreError, paging};
 use std::collections::BTreeSet;
@@ -31,41 +30,31 @@ impl<'a> Spool<'a> {
         Ok(Spool { store, keys, packs: Mutex::new(packs) })
     }
 
-    /// Puts the proven index and payload of a pack; false where this copy is damaged.
-    pub(super) fn keep(
-        &self,
-        content: &PackContent,
-        place: &Place,
-        source: &dyn PackSource,
-    ) -> Result<bool, ImportError> {
-        let Ok(proven) = read_index(source, place, content, Copies::FirstGood) else { return Ok(false) };
-        if !Unpacker::new().check_stored(place, &proven.index, source).is_empty() {
-            return Ok(false);
-        }
-        let mut bytes = vec![0; (place.copy_offset() - place.offset) as usize];
-        if source.read_pack(0, &mut bytes).is_err() {
-            return Ok(false);
-        }
-        if proven.is_from_copy
-            && source.read_pack(place.copy_offset() - place.offset, &mut bytes[..place.index_len as usize]).is_err()
-        {
-            return Ok(false);
-        }
+    /// Puts the proven index and payload of a pack and returns the index; nothing where this copy is damaged.
+    pub(super) fn keep(&self, pack: &Carried<'_>, source: &dyn PackSource) -> Result<Option<ProvenIndex>, ImportError> {
+        let Ok(proven) = read_index(source, pack, Copies::FirstGood) else { return Ok(None) };
+        let place = &pack.place;
+        let index_len = place.index_len as usize;
+        let mut bytes = vec![0; index_len + place.payload_len as usize];
+        let (index, mut payload) = bytes.split_at_mut(index_len);
+        let index_offset = if proven.bad_copy.is_some() { place.copy_offset() - place.offset } else { 0 };
+        let read = source.read_pack(index_offset, index).and_then(|()| source.read_pack(index_len as u64, payload));
         // The medium may give other bytes the second time: what is put is what is proven.
-        let payload = &bytes[place.index_len as usize..];
-        let mut offset = 0;
+        if read.is_err() || prove(Structure::PackIndex, index, &place.index_digest).is_err() {
+            return Ok(None);
+        }
         for frame in &proven.index.frames {
-            let stored = &payload[offset..offset + frame.stored_len as usize];
-            offset += stored.len();
+            let stored;
+            (stored, payload) = payload.split_at_mut(frame.stored_len as usize);
             if Digest::of(stored) != frame.digest {
-                return Ok(false);
+                return Ok(None);
             }
         }
         let attributes = Attributes::of_type("application/octet-stream");
-        let key = self.keys.spool(content.number)?;
+        let key = self.keys.spool(pack.content.number)?;
         self.store.put(&key, &Proven::record(bytes), &attributes, &Condition::Any)?;
-        self.packs.lock().unwrap_or_else(PoisonError::into_inner).insert(content.number);
-        Ok(true)
+        self.packs.lock().unwrap_or_else(PoisonError::into_inner).insert(pack.content.number);
+        Ok(Some(proven))
     }
 
     /// Removes every pack that waits.

@@ -3,12 +3,12 @@
 use super::error::ImportError;
 use super::mapping::{Mapping, Prefix};
 use crate::format::head::Release;
-use crate::format::{Digest, Head, Name, Proven, Time};
+use crate::format::{Digest, Head, Name, Proven, SignatureFile, Time};
 use crate::media::MetaFile;
 use crate::pipeline::bundle::{BundleError, MetaSource, TrustedBundle};
 use crate::store::{Attributes, Condition, Key, KeyError, PartNumber, Store, StoreError, Tag, UploadedPart};
 use crate::trust::policy::Expected;
-use crate::trust::{Authority, Installed, Purpose, SignatureFile, authenticate};
+use crate::trust::{Authority, Installed, Purpose, authenticate};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use std::fs::{self, File};

@@ -1,34 +1,26 @@
 //! From packs to objects: read, prove, decode, fill references, hand over.
 
-use super::ImportOptions;
 use super::error::ImportError;
-use super::outcome::Outcome;
 use super::put::{Job, Putter, Target};
-use super::slots::{Slot, Slots};
+use super::slots::Slot;
 use super::spool::Spool;
-use super::uploads::Uploads;
 use crate::codec::Codec;
 use crate::format::cover::{PackContent, Piece};
 use crate::format::index::{Index, RowSource};
 use crate::format::manifest::FileFacts;
-use crate::format::packs::Place;
 use crate::format::{Digest, Proven};
 use crate::pipeline::bundle::TrustedBundle;
 use crate::pipeline::lookup::Located;
-use crate::pipeline::progress::Progress;
+use crate::pipeline::reader::{CopyRead, PackReader};
 use crate::pipeline::resolve::{ResolveError, Resolver, SparePacks as _};
-use crate::pipeline::unpack::{
-    Copies, Damage, DamageFact, ReferenceRun, Unpacker, copy_repeats, read_index, reference_runs, row_starts, spread,
-};
-use crate::pipeline::verify::{Finding, damage_finding, reference_damage};
-use crate::pipeline::volumes::{PackInVolume, PackSource, Volumes};
+use crate::pipeline::unpack::{Carried, Damage, ReferenceRun};
+use crate::pipeline::verify::{Finding, damage_finding};
+use crate::pipeline::volumes::PackSource;
 use crate::store::content_type::Compressibility;
-use crate::store::{Key, PartNumber, Store, StoreError};
+use crate::store::{Key, PartNumber, StoreError};
 use bytes::Bytes;
 use crossbeam_channel::{Receiver, Sender, bounded};
 use std::ops::Range;
-use std::path::Path;
-use std::sync::Arc;
 
 /// Small objects in flight at a time.
 const SMALL_COUNT: usize = 32;
@@ -44,16 +36,9 @@ const SPARE_BUFFER_COUNT: usize = 1;
 /// One run over the packs at hand.
 pub(super) struct Transfer<'a> {
     pub(super) bundle: &'a TrustedBundle,
-    pub(super) volumes: &'a Volumes,
     pub(super) resolver: &'a Resolver<'a>,
     pub(super) spool: &'a Spool<'a>,
-    pub(super) store: &'a dyn Store,
-    pub(super) options: &'a ImportOptions,
-    pub(super) slots: &'a Slots,
-    pub(super) slots_path: &'a Path,
-    pub(super) uploads: &'a Uploads<'a>,
-    pub(super) outcome: &'a Outcome,
-    pub(super) progress: &'a dyn Progress,
+    pub(super) putter: Putter<'a>,
     /// Whether some volumes are on no present medium.
     pub(super) is_partial: bool,
 }
@@ -94,7 +79,7 @@ struct Hands {
 impl Transfer<'_> {
     /// Takes every pack that is at hand and still needed, once.
     pub(super) fn run(&self) -> Result<(), ImportError> {
-        let workers = self.options.workers.get();
+        let workers = self.putter.options.workers.get();
         let (small, small_jobs) = bounded(SMALL_COUNT);
         let (large, large_jobs) = bounded(0);
         let (home, buffers) = bounded(workers + SPARE_BUFFER_COUNT);
@@ -102,22 +87,12 @@ impl Transfer<'_> {
             let _ = home.send(Vec::new());
         }
         let (tasks, task_queue) = bounded::<Task>(1);
-        let putter = Putter {
-            store: self.store,
-            head: self.bundle.head(),
-            options: self.options,
-            slots: self.slots,
-            slots_path: self.slots_path,
-            uploads: self.uploads,
-            outcome: self.outcome,
-            progress: self.progress,
-        };
         std::thread::scope(|scope| {
             for _ in 0..SMALL_COUNT {
-                scope.spawn(|| putter.run(&small_jobs));
+                scope.spawn(|| self.putter.run(&small_jobs));
             }
             for _ in 0..LARGE_COUNT {
-                scope.spawn(|| putter.run(&large_jobs));
+                scope.spawn(|| self.putter.run(&large_jobs));
             }
             let hands = Hands { small, large, buffers, home };
             for _ in 0..workers {
@@ -141,10 +116,10 @@ impl Transfer<'_> {
     fn feed(&self, tasks: &Sender<Task>, hands: &Hands) -> Result<(), ImportError> {
         let mut group: Vec<PackContent> = Vec::new();
         for content in self.bundle.contents() {
-            if self.progress.is_cancelled() {
+            if self.putter.progress.is_cancelled() {
                 return Err(ImportError::Interrupted);
             }
-            if self.outcome.must_stop() {
+            if self.putter.outcome.must_stop() {
                 return Ok(());
             }
             let content = content?;
@@ -167,8 +142,8 @@ impl Transfer<'_> {
     fn note_part_count(&self, piece: &Piece, hands: &Hands) -> Result<(), ImportError> {
         let Some(file) = piece.file.filter(|_| piece.part.is_last && piece.part.number > 1) else { return Ok(()) };
         let is_open = matches!(self.slot(piece.entry)?, Slot::Nothing | Slot::Replace(_));
-        let Some(key) = self.options.map.key(&piece.path)?.filter(|_| is_open) else { return Ok(()) };
-        if self.uploads.set_part_count(piece.entry, piece.part.number) {
+        let Some(key) = self.putter.options.map.key(&piece.path)?.filter(|_| is_open) else { return Ok(()) };
+        if self.putter.uploads.set_part_count(piece.entry, piece.part.number) {
             let kind = Compressibility::Incompressible;
             let target = Target { entry: piece.entry, path: piece.path.clone(), key, file, kind };
             let _ = hands.large.send(Job::Finish(target));
@@ -189,10 +164,9 @@ impl Transfer<'_> {
         }
         for content in packs {
             let Some(place) = content.pack.place else { return Ok(false) };
-            let copies = self.volumes.copies(place.volume);
-            if copies.is_empty() && self.spool.spare(content.number).is_none() {
+            if self.resolver.sources(content.number, &content.pack).is_empty() {
                 if needed {
-                    self.outcome.facts().missing_volumes.insert(place.volume);
+                    self.putter.outcome.facts().missing_volumes.insert(place.volume);
                 }
                 return Ok(false);
             }
@@ -201,177 +175,126 @@ impl Transfer<'_> {
     }
 
     fn is_needed(&self, piece: &Piece) -> Result<bool, ImportError> {
-        if piece.file.is_none() || self.options.map.key(&piece.path)?.is_none() {
+        if piece.file.is_none() || self.putter.options.map.key(&piece.path)?.is_none() {
             return Ok(false);
         }
         if matches!(self.slot(piece.entry)?, Slot::Landed(_) | Slot::Skipped(_)) {
             return Ok(false);
         }
-        Ok(!part_number(piece).is_some_and(|number| self.uploads.has_part(piece.entry, number)))
+        Ok(!part_number(piece).is_some_and(|number| self.putter.uploads.has_part(piece.entry, number)))
     }
 
     fn slot(&self, entry: u64) -> Result<Slot, ImportError> {
-        let path = self.slots_path;
-        self.slots.get(entry).map_err(|source| ImportError::State { path: path.to_owned(), source })
+        let path = self.putter.slots_path;
+        self.putter.slots.get(entry).map_err(|source| ImportError::State { path: path.to_owned(), source })
     }
 
     fn work(&self, tasks: &Receiver<Task>, hands: &Hands) {
-        let mut unpacker = Unpacker::new();
+        let mut reader = PackReader::new();
         for task in tasks {
-            if self.outcome.must_stop() {
+            if self.putter.outcome.must_stop() {
                 continue;
             }
             let Ok(bytes) = hands.buffers.recv() else { return };
             let mut buffer = RawBuffer { bytes, len: 0, home: hands.home.clone() };
-            if let Err(error) = self.take(&task, &mut unpacker, &mut buffer).and_then(|unpacked| match unpacked {
+            if let Err(error) = self.take(&task, &mut reader, &mut buffer).and_then(|unpacked| match unpacked {
                 Some(unpacked) => self.hand_over(&task, &unpacked, buffer, hands),
                 None => Ok(()),
             }) {
-                self.outcome.fail(error);
+                self.putter.outcome.fail(error);
             }
         }
     }
 
     /// Fills the buffer with the raw bytes of the task's packs; nothing where some of them have to wait.
-    fn take(
+    fn take<'t>(
         &self,
-        task: &Task,
-        unpacker: &mut Unpacker,
+        task: &'t Task,
+        reader: &mut PackReader,
         buffer: &mut RawBuffer,
-    ) -> Result<Option<Vec<Unpacked>>, ImportError> {
+    ) -> Result<Option<Vec<Unpacked<'t>>>, ImportError> {
         let mut unpacked = Vec::with_capacity(task.packs.len());
         for content in &task.packs {
-            let Some(place) = content.pack.place else { return Ok(None) };
+            let Some(pack) = Carried::new(content) else { return Ok(None) };
             let start = buffer.len;
             buffer.len += content.raw_len as usize;
             if buffer.bytes.len() < buffer.len {
                 buffer.bytes.resize(buffer.len, 0);
             }
-            let raw = &mut buffer.bytes[start..buffer.len];
-            let Some(one) = self.unpack(content, &place, unpacker, raw)? else {
+            let Some(read) = self.read(&pack, reader, &mut buffer.bytes[start..buffer.len])? else {
                 // The packs of a part wait together.
                 task.packs.iter().try_for_each(|content| self.spool_from_media(content))?;
                 return Ok(None);
             };
-            unpacked.push(one);
+            unpacked.push(Unpacked { pack, read });
         }
         Ok(Some(unpacked))
     }
 
-    /// Tries every copy of the pack until one is whole; otherwise keeps the best of them. Nothing where
-    /// the pack has to wait for what it refers to.
-    fn unpack(
+    /// Reads the best copy of a pack: what a whole one made up for is noted, else what is wrong with each
+    /// is found. Nothing where the pack has to wait for what it refers to.
+    fn read(
         &self,
-        content: &PackContent,
-        place: &Place,
-        unpacker: &mut Unpacker,
+        pack: &Carried<'_>,
+        reader: &mut PackReader,
         raw: &mut [u8],
-    ) -> Result<Option<Unpacked>, ImportError> {
-        let sources = self.sources(content, place);
-        let mut best: Option<(usize, Arc<dyn PackSource>)> = None;
-        let mut findings = Vec::new();
-        for source in &sources {
-            match self.attempt(content, place, (source.as_ref(), unpacker), raw)? {
-                Attempt::Whole(unpacked) => {
-                    for (at, finding) in findings {
-                        let Finding { place, what, .. } = finding;
-                        self.outcome.heal(format!("{place}: {what} at byte {at}; another copy is good"));
-                    }
-                    return Ok(Some(unpacked));
-                }
-                Attempt::Waits => return Ok(None),
-                Attempt::Damaged(unpacked, damages) => {
-                    let of =
-                        |damage: &Damage| (damage.range.start, damage_finding(content, &source.describe(), damage));
-                    findings.extend(damages.iter().map(of));
-                    let bad_count = unpacked.bad_rows.iter().filter(|&&bad| bad).count();
-                    if best.as_ref().is_none_or(|(fewest, _)| bad_count < *fewest) {
-                        best = Some((bad_count, Arc::clone(source)));
-                    }
-                }
-            }
-        }
-        for (at, finding) in findings {
-            self.outcome.find((content.number, at), finding);
-        }
-        let Some((_, source)) = best else { return Ok(None) };
-        // A later copy has overwritten what the best one gave.
-        match self.attempt(content, place, (source.as_ref(), unpacker), raw)? {
-            Attempt::Whole(unpacked) | Attempt::Damaged(unpacked, _) => Ok(Some(unpacked)),
-            Attempt::Waits => Ok(None),
-        }
-    }
-
-    fn attempt(
-        &self,
-        content: &PackContent,
-        place: &Place,
-        (source, unpacker): (&dyn PackSource, &mut Unpacker),
-        raw: &mut [u8],
-    ) -> Result<Attempt, ImportError> {
-        let starts = row_starts(content);
-        let proven = match read_index(source, place, content, Copies::FirstGood) {
-            Ok(proven) => proven,
-            Err(damage) => {
-                let index = Index { frames: Vec::new(), sources: Vec::new() };
-                let unpacked = Unpacked { index, starts, bad_rows: vec![true; content.rows.len()] };
-                return Ok(Attempt::Damaged(unpacked, vec![damage]));
-            }
+    ) -> Result<Option<CopyRead>, ImportError> {
+        let content = pack.content;
+        let sources = self.resolver.sources(content.number, &content.pack);
+        let mut fill = |run: &ReferenceRun, raw: &mut [u8]| self.fill(content, run, raw);
+        let mut reads = match reader.read_best(pack, sources, raw, &mut fill) {
+            Ok(reads) => reads,
+            Err(Unready::Waits) => return Ok(None),
+            Err(Unready::Failed(error)) => return Err(error),
         };
-        if proven.is_from_copy {
-            let (at, copy_at) = (place.offset, place.copy_offset());
-            let file = source.describe();
-            self.outcome.heal(format!("{file}: the index at byte {at} is damaged; its copy at {copy_at} is good"));
+        for (source, read) in &reads {
+            self.note_bad_index(pack, source.as_ref(), read.bad_index.as_ref());
         }
-        let mut damages = unpacker.decode_new(content, place, &proven.index, source, raw);
-        if self.fill_references(content, place, (&proven.index, &starts), raw, &mut damages)? {
-            return Ok(Attempt::Waits);
-        }
-        copy_repeats(content, &proven.index, &starts, raw);
-        let bad_rows = spread(&proven.index, &damages);
-        let unpacked = Unpacked { index: proven.index, starts, bad_rows };
-        Ok(if damages.is_empty() { Attempt::Whole(unpacked) } else { Attempt::Damaged(unpacked, damages) })
-    }
-
-    fn sources(&self, content: &PackContent, place: &Place) -> Vec<Arc<dyn PackSource>> {
-        let copies = self.volumes.copies(place.volume).into_iter();
-        let media = copies.map(|copy| Arc::new(PackInVolume::new(copy, *place)) as Arc<dyn PackSource>);
-        media.chain(self.spool.spare(content.number)).collect()
-    }
-
-    /// Fills every reference of a pack; true where one can't be filled now and the pack has to wait.
-    fn fill_references(
-        &self,
-        content: &PackContent,
-        place: &Place,
-        (index, starts): (&Index, &[usize]),
-        raw: &mut [u8],
-        damages: &mut Vec<Damage>,
-    ) -> Result<bool, ImportError> {
-        for run in reference_runs(index) {
-            let target = &mut raw[starts[run.rows.start]..starts[run.rows.end]];
-            let filled = self.resolver.check_run(content, &run).and_then(|located| {
-                match self.resolver.fill_from_packs(content, &run, target) {
-                    Err(error @ (ResolveError::Absent { .. } | ResolveError::Damaged(_))) => Ok(Err((located, error))),
-                    other => other.map(Ok),
-                }
-            });
-            match filled {
-                Ok(Ok(())) => {}
-                Ok(Err((located, error))) => {
-                    if self.fill_from_objects(content, &run, &located, target)? {
-                        continue;
-                    }
-                    match error {
-                        ResolveError::Damaged(_) => damages.push(reference_damage(place, error, &run.rows)),
-                        _ => return Ok(true),
-                    }
-                }
-                Err(ResolveError::Bundle(error)) => return Err(error.into()),
-                Err(error) => damages.push(reference_damage(place, error, &run.rows)),
+        let is_healed = reads.last().is_some_and(|(_, read)| read.is_whole());
+        for (source, damage) in
+            reads.iter().flat_map(|(source, read)| read.damages.iter().map(move |one| (source, one)))
+        {
+            let (at, finding) = (damage.range.start, damage_finding(content, &source.describe(), damage));
+            if is_healed {
+                let Finding { place, what, .. } = finding;
+                self.putter.outcome.heal(format!("{place}: {what} at byte {at}; another copy is good"));
+            } else {
+                self.putter.outcome.find((content.number, at), finding);
             }
         }
-        Ok(false)
+        Ok(reads.pop().map(|(_, read)| read))
+    }
+
+    /// Notes that the other copy of an index made up for a bad one.
+    fn note_bad_index(&self, pack: &Carried<'_>, source: &dyn PackSource, bad: Option<&Damage>) {
+        if bad.is_some() {
+            let (at, copy_at, file) = (pack.place.offset, pack.place.copy_offset(), source.describe());
+            let what = format!("{file}: the index at byte {at} is damaged; its copy at {copy_at} is good");
+            self.putter.outcome.heal(what);
+        }
+    }
+
+    /// Fills a run of references from the pack that carries it, or from objects that have landed.
+    fn fill(
+        &self,
+        content: &PackContent,
+        run: &ReferenceRun,
+        raw: &mut [u8],
+    ) -> Result<Result<(), ResolveError>, Unready> {
+        let located = match self.resolver.check_run(content, run) {
+            Ok(located) => located,
+            Err(error) => return unready_or_damaged(error),
+        };
+        match self.resolver.fill_from_packs(content, run, raw) {
+            Ok(()) => Ok(Ok(())),
+            Err(error @ (ResolveError::Absent { .. } | ResolveError::Damaged(_))) => {
+                if self.fill_from_objects(content, run, &located, raw)? {
+                    return Ok(Ok(()));
+                }
+                unready_or_damaged(error)
+            }
+            Err(error) => unready_or_damaged(error),
+        }
     }
 
     /// Fills a run of references from objects that have landed; false where they have not, or differ.
@@ -385,7 +308,7 @@ impl Transfer<'_> {
         let mut done = 0;
         let mut rest = located;
         while let Some(first) = rest.first() {
-            let key = self.options.map.key(&first.path)?;
+            let key = self.putter.options.map.key(&first.path)?;
             let Some(key) = key.filter(|_| matches!(self.slot(first.entry), Ok(Slot::Landed(_)))) else {
                 return Ok(false);
             };
@@ -408,7 +331,7 @@ impl Transfer<'_> {
     }
 
     fn read_object(&self, key: &Key, range: Range<u64>, raw: &mut [u8]) -> Result<bool, ImportError> {
-        match self.store.read(key, range) {
+        match self.putter.store.read(key, range) {
             Ok(bytes) => {
                 raw.copy_from_slice(&bytes);
                 Ok(true)
@@ -422,7 +345,7 @@ impl Transfer<'_> {
     fn hand_over(
         &self,
         task: &Task,
-        unpacked: &[Unpacked],
+        unpacked: &[Unpacked<'_>],
         buffer: RawBuffer,
         hands: &Hands,
     ) -> Result<(), ImportError> {
@@ -430,22 +353,21 @@ impl Transfer<'_> {
         let is_part = task.packs.len() > 1 || task.packs.iter().any(is_piece_of_large);
         let mut start = 0;
         if is_part {
-            let is_bad = unpacked.iter().any(|one| one.bad_rows.contains(&true));
-            let (Some(first), Some(last), Some(one)) = (task.packs.first(), task.packs.last(), unpacked.first()) else {
-                return Ok(());
-            };
-            if let (false, Some(piece)) = (is_bad, last.pieces.first()) {
-                self.hand_over_piece(last, piece, (raw, one.kind_of(&(0..first.rows.len()))), hands)?;
+            let is_bad = !unpacked.iter().all(|one| one.read.is_whole());
+            let (Some(one), Some(last)) = (unpacked.first(), unpacked.last()) else { return Ok(()) };
+            if let (false, Some(piece)) = (is_bad, last.pack.content.pieces.first()) {
+                self.hand_over_piece(&last.pack, piece, (raw, one.kind_of(&(0..one.pack.content.rows.len()))), hands)?;
             }
         } else {
-            for (content, one) in task.packs.iter().zip(unpacked) {
-                for piece in &content.pieces {
-                    let range = start + one.starts[piece.rows.start]..start + one.starts[piece.rows.end];
-                    if !one.bad_rows[piece.rows.clone()].contains(&true) {
-                        self.hand_over_piece(content, piece, (raw.slice(range), one.kind_of(&piece.rows)), hands)?;
+            for one in unpacked {
+                for piece in &one.pack.content.pieces {
+                    let range = one.pack.range(&piece.rows);
+                    if !one.read.bad_rows[piece.rows.clone()].contains(&true) {
+                        let bytes = raw.slice(start + range.start..start + range.end);
+                        self.hand_over_piece(&one.pack, piece, (bytes, one.kind_of(&piece.rows)), hands)?;
                     }
                 }
-                start += content.raw_len as usize;
+                start += one.pack.content.raw_len as usize;
             }
         }
         self.keep_skipped(task)
@@ -453,7 +375,7 @@ impl Transfer<'_> {
 
     fn hand_over_piece(
         &self,
-        content: &PackContent,
+        pack: &Carried<'_>,
         piece: &Piece,
         (bytes, kind): (Bytes, Compressibility),
         hands: &Hands,
@@ -462,17 +384,11 @@ impl Transfer<'_> {
         if !self.is_needed(piece)? {
             return Ok(());
         }
-        let Some(key) = self.options.map.key(&piece.path)? else { return Ok(()) };
+        let Some(key) = self.putter.options.map.key(&piece.path)? else { return Ok(()) };
         let target = Target { entry: piece.entry, path: piece.path.clone(), key, file, kind };
         let Some(body) = prove(piece, &file, bytes) else {
-            let place = content.pack.place;
-            if let Some(place) = place {
-                let rows = piece.rows.clone().map(|row| row as u32).collect();
-                let fact = DamageFact::FileSha256 { path: piece.path.clone() };
-                let damage = Damage { volume: place.volume, range: place.offset..place.end(), rows, fact };
-                let finding = damage_finding(content, "the manifest", &damage);
-                self.outcome.find((content.number, place.offset), finding);
-            }
+            let finding = damage_finding(pack.content, "the manifest", &pack.piece_damage(piece));
+            self.putter.outcome.find((pack.content.number, pack.place.offset), finding);
             return Ok(());
         };
         let job = match part_number(piece) {
@@ -504,14 +420,15 @@ impl Transfer<'_> {
 
     /// Puts a pack under the state prefix, from the first copy that is whole.
     fn spool_from_media(&self, content: &PackContent) -> Result<(), ImportError> {
-        let Some(place) = content.pack.place else { return Ok(()) };
+        let Some(pack) = Carried::new(content) else { return Ok(()) };
         if self.spool.spare(content.number).is_some() {
-            self.outcome.facts().spooled.insert(content.number);
+            self.putter.outcome.facts().spooled.insert(content.number);
             return Ok(());
         }
-        for source in self.sources(content, &place) {
-            if self.spool.keep(content, &place, source.as_ref())? {
-                self.outcome.facts().spooled.insert(content.number);
+        for source in self.resolver.sources(content.number, &content.pack) {
+            if let Some(proven) = self.spool.keep(&pack, source.as_ref())? {
+                self.note_bad_index(&pack, source.as_ref(), proven.bad_copy.as_ref());
+                self.putter.outcome.facts().spooled.insert(content.number);
                 return Ok(());
             }
         }
@@ -519,33 +436,47 @@ impl Transfer<'_> {
     }
 }
 
-/// What came of one copy of a pack.
-enum Attempt {
-    /// Every row is in the buffer, proven.
-    Whole(Unpacked),
-    /// Some rows can't be had from this copy.
-    Damaged(Unpacked, Vec<Damage>),
+/// Why a pack is not read to its end.
+enum Unready {
     /// It refers to what can't be had now.
     Waits,
+    /// The import ends.
+    Failed(ImportError),
+}
+
+impl From<ImportError> for Unready {
+    fn from(error: ImportError) -> Unready {
+        Unready::Failed(error)
+    }
+}
+
+/// Sorts out why a reference can't be filled: only damage is of the pack itself.
+fn unready_or_damaged(error: ResolveError) -> Result<Result<(), ResolveError>, Unready> {
+    match error {
+        ResolveError::Absent { .. } => Err(Unready::Waits),
+        ResolveError::Bundle(error) => Err(Unready::Failed(error.into())),
+        error => Ok(Err(error)),
+    }
 }
 
 /// A pack whose raw bytes are in a buffer.
-struct Unpacked {
-    index: Index,
-    starts: Vec<usize>,
-    bad_rows: Vec<bool>,
+struct Unpacked<'t> {
+    pack: Carried<'t>,
+    read: CopyRead,
 }
 
-impl Unpacked {
+impl Unpacked<'_> {
     /// Tells from the codec of the rows whether the server would compress them in vain.
     fn kind_of(&self, rows: &Range<usize>) -> Compressibility {
-        let is_zstd = |source: &RowSource| match source {
+        let is_zstd = |index: &Index, source: &RowSource| match source {
             RowSource::New { frame } => {
-                self.index.frames.get(*frame as usize).is_some_and(|frame| frame.codec == Codec::Zstd.id())
+                index.frames.get(*frame as usize).is_some_and(|frame| frame.codec == Codec::Zstd.id())
             }
             _ => false,
         };
-        let compressible = self.index.sources.get(rows.clone()).is_some_and(|sources| sources.iter().any(is_zstd));
+        let compressible = self.read.index.as_ref().is_some_and(|index| {
+            index.sources.get(rows.clone()).is_some_and(|sources| sources.iter().any(|source| is_zstd(index, source)))
+        });
         if compressible { Compressibility::Compressible } else { Compressibility::Incompressible }
     }
 }

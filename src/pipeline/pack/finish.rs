@@ -7,11 +7,12 @@ use super::records::LogReader;
 use super::state::{LOG_NAMES, State, create_dir, write_durably};
 use super::volume::sync_dir;
 use super::{Attached, PackOptions};
-use crate::format::head::{Head, HeadParts, ManifestFile, PacksFile, PlainFile, Totals, Volumes};
+use crate::format::head::{FormatTag, Head, ManifestFile, PacksFile, PlainFile, SuiteTag, Totals, Volumes};
 use crate::format::limits::{PAGE_COUNT_MAX, ROOTS_LEN_MAX};
 use crate::format::manifest::{FileFacts, ManifestEncoder, ManifestRoot, part_bound};
 use crate::format::packs::{PackRoot, PackTableEncoder};
 use crate::format::{Digest, Mark, Sha256, Structure};
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, BufReader, BufWriter, Read as _, Write as _};
 use std::path::{Path, PathBuf};
@@ -41,7 +42,9 @@ pub(super) fn finish(
     write_durably(&state.dir, &state.out.join("README.txt"), readme_text.as_bytes())?;
     copy_attachments(state, attachments)?;
     create_dir(&state.out.join("signatures"), 0o755)?;
-    let head = Head::new(HeadParts {
+    let head = Head {
+        format: FormatTag::Airlift1,
+        suite: SuiteTag::Blake3Sha256,
         stream: options.stream.clone(),
         counter: options.counter,
         previous: options.previous,
@@ -65,10 +68,14 @@ pub(super) fn finish(
         },
         readme,
         volumes,
+        bases: Vec::new(),
+        repairs: None,
         totals,
         attachments: attachments.iter().map(|one| one.facts.clone()).collect(),
-    });
-    let head = head.map_err(PackError::Head)?;
+        critical: Vec::new(),
+        ext: BTreeMap::new(),
+    };
+    head.check().map_err(PackError::Head)?;
     // The head last: while it is missing, the bundle is not finished.
     write_durably(&state.dir, &state.out.join("head.json"), &head.encode())?;
     Ok(head)

@@ -1,0 +1,167 @@
+//! A pack read whole from one copy, or from the best of several: the one way from media to rows.
+//!
+//! What differs between those who read packs is theirs: where the bytes of a reference come from, what
+//! is said of damage, and what becomes of rows that can't be had.
+
+use super::resolve::ResolveError;
+use super::unpack::{
+    Carried, Copies, Damage, DamageFact, ProvenIndex, ReferenceRun, Unpacker, copy_repeats, needs_base, read_index,
+    reference_runs, spread,
+};
+use super::volumes::PackSource;
+use crate::format::cover::PackContent;
+use crate::format::index::Index;
+use crate::format::packs::VolumeNumber;
+use std::collections::BTreeSet;
+use std::ops::Range;
+use std::sync::Arc;
+
+/// What came of one copy of a pack.
+#[derive(Debug)]
+pub struct CopyRead {
+    /// The index; nothing where neither copy of it is good.
+    pub index: Option<Index>,
+    /// What is wrong with one copy of the index, where the other is good.
+    pub bad_index: Option<Damage>,
+    /// What else is wrong.
+    pub damages: Vec<Damage>,
+    /// The volumes that references lead to and that are not at hand.
+    pub absent: BTreeSet<VolumeNumber>,
+    /// Which rows of the pack can't be had; all others are in the buffer, proven.
+    pub bad_rows: Vec<bool>,
+}
+
+impl CopyRead {
+    /// Tells whether every row is in the buffer.
+    pub fn is_whole(&self) -> bool {
+        !self.bad_rows.contains(&true)
+    }
+
+    fn bad_count(&self) -> usize {
+        self.bad_rows.iter().filter(|&&bad| bad).count()
+    }
+
+    fn lost(pack: &Carried<'_>, index: Option<Index>, damage: Damage) -> CopyRead {
+        let bad_rows = vec![true; pack.content.rows.len()];
+        CopyRead { index, bad_index: None, damages: vec![damage], absent: BTreeSet::new(), bad_rows }
+    }
+}
+
+/// Where a copy lies, and what came of it.
+pub type SourceRead = (Arc<dyn PackSource>, CopyRead);
+
+/// Reads packs, one after the other; a worker keeps one.
+#[derive(Default)]
+pub struct PackReader {
+    unpacker: Unpacker,
+}
+
+impl PackReader {
+    /// Returns a reader.
+    pub fn new() -> PackReader {
+        PackReader::default()
+    }
+
+    /// Reads a copy of a pack into `raw`, which has the pack's raw length. `fill` puts the bytes of
+    /// references in their place, proven, or says why it can't.
+    ///
+    /// # Errors
+    /// Those of `fill` that end the reading. Damage is no error.
+    pub fn read_copy<E>(
+        &mut self,
+        pack: &Carried<'_>,
+        (source, copies): (&dyn PackSource, Copies),
+        raw: &mut [u8],
+        fill: &mut impl FnMut(&ReferenceRun, &mut [u8]) -> Result<Result<(), ResolveError>, E>,
+    ) -> Result<CopyRead, E> {
+        let ProvenIndex { index, bad_copy } = match read_index(source, pack, copies) {
+            Ok(proven) => proven,
+            Err(damage) => return Ok(CopyRead::lost(pack, None, damage)),
+        };
+        if needs_base(&index) {
+            return Ok(CopyRead { bad_index: bad_copy, ..CopyRead::lost(pack, Some(index), base_damage(pack)) });
+        }
+        let mut damages = self.unpacker.decode_new(pack, &index, source, raw);
+        let (mut absent, mut absent_rows) = (BTreeSet::new(), Vec::new());
+        for run in reference_runs(&index) {
+            match fill(&run, &mut raw[pack.range(&run.rows)])? {
+                Ok(()) => {}
+                Err(ResolveError::Absent { volume }) => {
+                    absent.insert(volume);
+                    absent_rows.push(run.rows);
+                }
+                Err(error) => damages.push(reference_damage(pack, error, run.rows)),
+            }
+        }
+        copy_repeats(pack, &index, raw);
+        let bad_rows = spread(&index, &damages, absent_rows);
+        Ok(CopyRead { index: Some(index), bad_index: bad_copy, damages, absent, bad_rows })
+    }
+
+    /// Reads copies of a pack into `raw` until one is whole. Returns all that were read; the buffer has
+    /// what the last of them gave, and that is the best.
+    ///
+    /// # Errors
+    /// Those of `fill` that end the reading. Damage is no error.
+    pub fn read_best<E>(
+        &mut self,
+        pack: &Carried<'_>,
+        sources: Vec<Arc<dyn PackSource>>,
+        raw: &mut [u8],
+        fill: &mut impl FnMut(&ReferenceRun, &mut [u8]) -> Result<Result<(), ResolveError>, E>,
+    ) -> Result<Vec<SourceRead>, E> {
+        let mut reads: Vec<SourceRead> = Vec::with_capacity(sources.len());
+        for source in sources {
+            let read = self.read_copy(pack, (source.as_ref(), Copies::FirstGood), raw, fill)?;
+            let is_whole = read.is_whole();
+            reads.push((source, read));
+            if is_whole {
+                return Ok(reads);
+            }
+        }
+        let best = (0..reads.len()).min_by_key(|&at| reads[at].1.bad_count());
+        if let Some(best) = best.filter(|best| best + 1 < reads.len()) {
+            // A later copy has overwritten what the best one gave.
+            let (source, _) = reads.remove(best);
+            let read = self.read_copy(pack, (source.as_ref(), Copies::FirstGood), raw, fill)?;
+            reads.push((source, read));
+        }
+        Ok(reads)
+    }
+
+    /// Reads the index and the stored bytes of a copy, and compares digests only.
+    pub fn check_stored(&mut self, pack: &Carried<'_>, source: &dyn PackSource) -> Vec<Damage> {
+        match read_index(source, pack, Copies::Both) {
+            Ok(ProvenIndex { index, bad_copy }) => {
+                let damages = if needs_base(&index) {
+                    vec![base_damage(pack)]
+                } else {
+                    self.unpacker.check_stored(pack, &index, source)
+                };
+                bad_copy.into_iter().chain(damages).collect()
+            }
+            Err(damage) => vec![damage],
+        }
+    }
+}
+
+/// Returns how many files end with a pack, for those who count how far they are.
+pub(super) fn ended_file_count(content: &PackContent) -> u64 {
+    content.pieces.iter().filter(|piece| piece.file.is_some() && piece.part.is_last).count() as u64
+}
+
+fn base_damage(pack: &Carried<'_>) -> Damage {
+    let fact = DamageFact::Reference { rule: "F-102", why: "it refers to a base that the head does not list" };
+    pack.index_damage(fact, 0..pack.content.rows.len())
+}
+
+fn reference_damage(pack: &Carried<'_>, error: ResolveError, rows: Range<usize>) -> Damage {
+    match error {
+        ResolveError::Damaged(damage) => Damage { rows: rows.map(|row| row as u32).collect(), ..*damage },
+        ResolveError::Breach { rule, why } => pack.index_damage(DamageFact::Reference { rule, why }, rows),
+        ResolveError::Absent { .. } | ResolveError::Bundle(_) => {
+            let fact = DamageFact::Reference { rule: "F-106", why: "manifest or pack table can't be read" };
+            pack.index_damage(fact, rows)
+        }
+    }
+}

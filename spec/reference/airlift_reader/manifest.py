@@ -102,7 +102,9 @@ def _decode_page_record(fields):
     fields.check(fits, f"a page of {record.page_len} bytes")
     path_len = fields.u16()
     fields.check(1 <= path_len <= limits.PATH_LEN_MAX, "path length", "F-31")
+    where = fields.here()
     record.path = fields.bytes(path_len)
+    names.parse_path(record.path, False, where)
     return record
 
 
@@ -231,7 +233,7 @@ class Manifest:
         return entry
 
     def _feed_row(self, chunk_len, fields):
-        fields.check(1 <= chunk_len <= limits.CHUNK_LEN_MAX, "chunk length", "F-44")
+        fields.check(1 <= chunk_len <= limits.CHUNK_LEN_MAX, "chunk length", "F-62")
         digest = fields.bytes(32)
         file = self._open_file(fields)
         fields.check(not self._mark_is_due, "a row where a mark is due", "F-43")

@@ -124,6 +124,7 @@ def decode_root(data):
 def decode_page(number, data):
     """The pack records of page `number` (from 0), each checked alone (F-51)."""
     fields = Fields(data, "F-51", f"pack-table page {number}")
+    fields.check(fields.left() > 0, "a page without a record")
     packs = []
     while fields.left():
         pack = Pack(
@@ -215,8 +216,11 @@ def check_cover(packs, manifest):
             raise damaged("F-52", where, "begins behind the last entry")
         entry = manifest.entries[entry_number]
         if entry.kind == FILE and len(entry.parts) > 1:
-            _check_piece(pack, entry, manifest, where)
-            if _shares_part(pack, packs[number - 1], entry):
+            if pack.first_ordinal == entry.first_ordinal:
+                part_ends = {part.end_ordinal for part in entry.parts}
+            _check_piece(pack, part_ends, manifest, where)
+            begins_part = ordinal == entry.first_ordinal or ordinal in part_ends
+            if not begins_part:
                 _check_same_volume(pack, packs[number - 1], where)
             if pack.end_ordinal() == entry.end_ordinal:
                 entry_number += 1
@@ -247,11 +251,10 @@ def _check_run(pack, manifest, where):
         raise damaged("F-54", where, "a run is too long")
 
 
-def _check_piece(pack, entry, manifest, where):
+def _check_piece(pack, part_ends, manifest, where):
     """A piece of one file of several parts (F-52, F-53)."""
     if pack.entry_count != 1:
         raise damaged("F-52", where, "a piece of several entries")
-    part_ends = [part.end_ordinal for part in entry.parts]
     end = pack.first_ordinal
     raw_len = 0
     while True:
@@ -261,13 +264,6 @@ def _check_piece(pack, entry, manifest, where):
             break
     if pack.end_ordinal() != end:
         raise damaged("F-53", where, f"does not end with ordinal {end - 1}")
-
-
-def _shares_part(pack, before, entry):
-    """Whether `pack` goes on with a part that `before` began."""
-    return before.end_ordinal() == pack.first_ordinal and all(
-        part.first_ordinal != pack.first_ordinal for part in entry.parts
-    )
 
 
 def _check_same_volume(pack, before, where):

@@ -11,6 +11,7 @@ mod authenticator;
 mod cli;
 mod codec_vectors;
 mod fixture;
+mod format_vectors;
 mod import;
 mod model;
 mod pack;

@@ -32,7 +32,8 @@ class Paths(unittest.TestCase):
                 self.assertEqual(caught.exception.rule, rule, path)
 
     def test_twins(self):
-        for one, other in (("K", "\u212a"), ("a", "A"), ("ss", "ß"), ("ａ", "a")):
+        for one, other in (("K", "\u212a"), ("a", "A"), ("ss", "ß"), ("ａ", "a"),
+                           ("ΑΣ", "ας")):
             self.assertEqual(twin_key(one), twin_key(other))
         self.assertNotEqual(twin_key("a"), twin_key("b"))
 

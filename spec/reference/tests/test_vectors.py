@@ -41,19 +41,19 @@ class Runner(unittest.TestCase):
     def test_counts_passed_failed_and_skipped(self):
         self.case("accept", "a", kind="path", path=b"m/a".hex(), entry="file")
         self.case("reject", "b", kind="path", path=b"m/a:".hex(), entry="file",
-                  rule="F-33", **{"class": "damaged"})
+                  rule="F-33", **{"class": "untrusted"})
         self.case("reject", "c", kind="trust", rule="T-01", **{"class": "untrusted"})
         self.assertEqual(self.run_all(), (0, ["2 passed, 0 failed, 1 skipped"]))
 
     def test_rule_decides_only_when_asked(self):
         self.case("reject", "b", kind="path", path=b"m/a:".hex(), entry="file",
-                  rule="F-31", **{"class": "damaged"})
+                  rule="F-31", **{"class": "untrusted"})
         self.assertEqual(self.run_all()[0], 0)
         self.assertEqual(self.run_all("--rules")[0], 1)
 
     def test_accepting_a_reject_case_fails(self):
         self.case("reject", "b", kind="path", path=b"m/a".hex(), entry="file",
-                  rule="F-31", **{"class": "damaged"})
+                  rule="F-31", **{"class": "untrusted"})
         code, lines = self.run_all()
         self.assertEqual((code, lines[-1]), (1, "0 passed, 1 failed, 0 skipped"))
 
@@ -93,8 +93,9 @@ class Runner(unittest.TestCase):
                          recut=True)
         files = {"m/a": (1, [b"hello"])}
         base = Writer(files).write(os.path.join(case, "bases", "1"))
-        Writer({"m/b": (1, [b"hello"])}, bases=[base]).write(
-            os.path.join(case, "bundle"))
+        writer = Writer({"m/b": (1, [b"hello"])}, bases=[base],
+                        head_fields={"counter": 8})
+        writer.write(os.path.join(case, "bundle"))
         self.assertEqual(self.run_all(), (0, ["1 passed, 0 failed, 0 skipped"]))
 
     def test_every_beginning_is_run(self):

@@ -33,7 +33,9 @@ pub(crate) const fn of_class(class: Class) -> &'static str {
 pub(crate) fn of_media(error: &MediaError) -> &'static str {
     match error {
         MediaError::NoBundle { .. } => "name a directory with a head.json, or the directory above it",
-        MediaError::NotRegular { .. } => "a bundle has no links or devices: get another copy of it",
+        MediaError::NotRegular { .. } | MediaError::NotDirectory { .. } => {
+            "a bundle has no links or devices: get another copy of it"
+        }
         MediaError::TooManySignatures { .. } => "keep at most 16 signatures in it",
         MediaError::Read { .. } => "the medium fails: get another copy of what is named",
         error => of_class(error.class()),

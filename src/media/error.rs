@@ -22,6 +22,12 @@ pub enum MediaError {
         /// What was opened.
         path: PathBuf,
     },
+    /// Something else stands where a directory of the bundle belongs.
+    #[error("{path} is not a directory", path = .path.display())]
+    NotDirectory {
+        /// What was opened.
+        path: PathBuf,
+    },
     /// The medium failed while it was read.
     #[error("cannot read {path} at byte {offset}", path = .path.display())]
     Read {
@@ -70,7 +76,8 @@ impl MediaError {
         match self {
             MediaError::NoBundle { .. } => Class::Usage,
             MediaError::TooManySignatures { .. } => Class::Untrusted,
-            MediaError::Short { .. } | MediaError::TooLong { .. } | MediaError::NotRegular { .. } => Class::Damaged,
+            MediaError::NotRegular { .. } | MediaError::NotDirectory { .. } => Class::Damaged,
+            MediaError::Short { .. } | MediaError::TooLong { .. } => Class::Damaged,
             MediaError::Open { source, .. } if source.kind() == io::ErrorKind::NotFound => Class::Incomplete,
             MediaError::Read { .. } => Class::Damaged,
             MediaError::Open { source, .. } => Class::of_io(source),

@@ -157,6 +157,9 @@ impl Medium {
         match openat(&self.directory, name, flags, Mode::empty()) {
             Ok(directory) => Ok(Some(directory)),
             Err(rustix::io::Errno::NOENT) => Ok(None),
+            Err(rustix::io::Errno::NOTDIR | rustix::io::Errno::LOOP) => {
+                Err(MediaError::NotDirectory { path: self.path.join(name) })
+            }
             Err(error) => Err(MediaError::open(&self.path.join(name), error)),
         }
     }
@@ -277,6 +280,10 @@ mod tests {
         assert!(matches!(medium.meta_file(MetaFile::Manifest), Err(MediaError::NotRegular { .. })));
         assert!(matches!(medium.meta_file(MetaFile::Packs), Err(MediaError::NotRegular { .. })));
         assert!(matches!(medium.meta_file(MetaFile::Readme), Ok(None)));
+        std::fs::write(path.join("signatures"), b"").expect("written");
+        symlink(path, path.join("volumes")).expect("linked");
+        assert!(matches!(medium.signatures(), Err(MediaError::NotDirectory { .. })));
+        assert!(matches!(medium.volume(VolumeNumber::FIRST), Err(MediaError::NotDirectory { .. })));
     }
 
     #[test]

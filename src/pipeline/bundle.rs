@@ -219,9 +219,13 @@ impl Bundle {
         let page_count = if is_manifest { self.manifest.pages.len() } else { self.packs.pages.len() };
         let pages = (0..page_count)
             .map(move |index| if is_manifest { self.manifest_page(index) } else { self.pack_page_bytes(index) });
-        let section_count = if is_manifest { 0 } else { self.packs.sections.len() };
-        let sections = (0..section_count).map(|index| self.section_bytes(index));
-        std::iter::once(Ok(root)).chain(pages).chain(sections)
+        let sections = (!is_manifest).then(|| self.sections());
+        std::iter::once(Ok(root)).chain(pages).chain(sections.into_iter().flatten())
+    }
+
+    /// Returns the contents of the extra sections of the pack table in order, each proven (F-58).
+    pub fn sections(&self) -> impl Iterator<Item = Result<Vec<u8>, BundleError>> + '_ {
+        (0..self.packs.sections.len()).map(|index| self.section_bytes(index))
     }
 
     fn pack_page_bytes(&self, index: usize) -> Result<Vec<u8>, BundleError> {

@@ -116,6 +116,9 @@ pub fn verify(
     if let Err(error) = check_tree_id(bundle) {
         findings.add(bundle_finding(&error));
     }
+    if let Some(error) = bundle.sections().find_map(Result::err) {
+        findings.add(bundle_finding(&error));
+    }
     if depth == Depth::Head {
         if let Some(error) = bundle.contents().find_map(Result::err) {
             findings.add(bundle_finding(&error));

@@ -128,8 +128,13 @@ def good(name, rule, about, content=None, **options):
     return bundle_case(name, rule, "accepted", about, content, **options)
 
 
-def bad(name, rule, about, content=None, class_name="damaged", **options):
+def bad(name, rule, about, content=None, class_name="untrusted", **options):
     return bundle_case(name, rule, class_name, about, content, **options)
+
+
+def damaged(name, rule, about, content=None, **options):
+    """Bytes that are not those that are due (F-11)."""
+    return bundle_case(name, rule, "damaged", about, content, **options)
 
 
 def move(old, new):
@@ -181,6 +186,12 @@ def accepted():
                {f"m/{number:02}": (1, [noise("same")]) for number in range(12)})
     yield good("repair", "F-56", "A repair that carries two of four packs.", left_out=(0, 3),
                head_fields={"repairs": repairs}, with_references=False)
+    yield good("repair-with-references", "F-106", "A repair that refers to packs it does not carry.",
+               left_out=(0, 1), head_fields={"repairs": repairs})
+    yield good("repair-of-a-part", "F-56", "A repair that carries the second of two parts.",
+               {"m/large": (2, [bytes([number + 1]) * (4 * MIB) for number in range(9)])},
+               rules=Rules, encode=zstd, words={32 * MIB: WORDS_AT_32_MIB}, left_out=(0,),
+               head_fields={"repairs": repairs})
     yield good("stray-files", "F-01", "Files that do not belong to it, which are no part of it.",
                tidy=lambda made: made.update({"bundle/autorun.inf": b"[autorun]\n",
                                               "bundle/volumes/000009.vol": b"x"}))
@@ -266,37 +277,37 @@ def several_parts(name, class_name, about, rule="F-45", words=None, **options):
 def broken_files():
     for name in ("manifest", "packs", "README.txt"):
         short = name.split(".")[0].lower()
-        yield bad(f"{short}-is-a-directory", "F-01", f"A directory in the place of {name}.",
+        yield damaged(f"{short}-is-a-directory", "F-01", f"A directory in the place of {name}.",
                   tidy=in_place(name))
         field = {"README.txt": "readme"}.get(name, name)
         for digest in ("blake3", "sha256"):
-            yield bad(f"{short}-other-{digest}", "F-06", f"Another {digest} of {name} in the head.",
+            yield damaged(f"{short}-other-{digest}", "F-06", f"Another {digest} of {name} in the head.",
                       head_fields={field: other_digest(field, digest)})
-    yield bad("volumes-is-a-file", "F-01", "A file in the place of volumes.",
+    yield damaged("volumes-is-a-file", "F-01", "A file in the place of volumes.",
               tidy=lambda made: made.update({"bundle/volumes": made.pop("bundle/volumes/000001.vol")}))
-    yield bad("volume-is-a-directory", "F-01", "A directory in the place of a volume.",
+    yield damaged("volume-is-a-directory", "F-01", "A directory in the place of a volume.",
               tidy=move("bundle/volumes/000001.vol", "bundle/volumes/000001.vol/000001.vol"))
-    yield bad("readme-flipped", "F-06", "A README.txt with one bit flipped.",
+    yield damaged("readme-flipped", "F-06", "A README.txt with one bit flipped.",
               tidy=change_file("bundle/README.txt", flip(3)))
-    yield bad("readme-longer", "F-06", "A README.txt with one byte more.",
+    yield damaged("readme-longer", "F-06", "A README.txt with one byte more.",
               tidy=change_file("bundle/README.txt", lambda data: data + b"\n"))
-    yield bad("attachment-flipped", "F-06", "An attachment with one bit flipped.",
+    yield damaged("attachment-flipped", "F-06", "An attachment with one bit flipped.",
               attachments=ATTACHMENTS, tidy=change_file("bundle/attachments/03", flip(0)))
-    yield bad("attachment-longer", "F-06", "An attachment of no bytes that has one.",
+    yield damaged("attachment-longer", "F-06", "An attachment of no bytes that has one.",
               attachments=ATTACHMENTS, tidy=change_file("bundle/attachments/02", lambda _: b"x"))
-    yield bad("attachments-swapped", "F-04", "Two attachments in the other order.",
+    yield damaged("attachments-swapped", "F-04", "Two attachments in the other order.",
               attachments=[("scan", b"one\n"), ("scan", b"two\n")],
               tidy=lambda made: made.update({
                   "bundle/attachments/01": made["bundle/attachments/02"],
                   "bundle/attachments/02": made["bundle/attachments/01"]}))
     volume = "bundle/volumes/000001.vol"
-    yield bad("volume-longer", "F-03", "A volume with a byte behind the last pack.",
+    yield damaged("volume-longer", "F-03", "A volume with a byte behind the last pack.",
               tidy=change_file(volume, lambda data: data + b"\0"))
-    yield bad("volume-shorter", "F-55", "A volume that ends one byte early.",
+    yield damaged("volume-shorter", "F-55", "A volume that ends one byte early.",
               tidy=change_file(volume, lambda data: data[:-1]))
-    yield bad("volume-with-gap", "F-03", "A volume with a byte before the first pack.",
+    yield damaged("volume-with-gap", "F-03", "A volume with a byte before the first pack.",
               tidy=change_file(volume, lambda data: b"\0" + data))
-    yield bad("volumes-swapped", "F-03", "Two volumes under each other's number.",
+    yield damaged("volumes-swapped", "F-03", "Two volumes under each other's number.",
               {f"m/{n}": (1, [noise(n)]) for n in "ab"}, volume_len=600,
               rules=OneEach,
               tidy=lambda made: made.update({
@@ -304,6 +315,9 @@ def broken_files():
                   "bundle/volumes/000002.vol": made["bundle/volumes/000001.vol"]}))
     yield bad("volume-missing", "F-05", "Two of three volumes.", class_name="incomplete",
               volume_len=2100, tidy=lambda made: made.pop("bundle/volumes/000002.vol"))
+    for name in ("manifest", "packs"):
+        yield bad(f"{name}-missing", "F-01", f"A bundle without the file {name}.",
+                  class_name="incomplete", tidy=lambda made, name=name: made.pop(f"bundle/{name}"))
 
 
 class OneEach(Rules):
@@ -316,12 +330,23 @@ def other_digest(field, name):
     return lambda head: {**head[field], name: "0" * 64}
 
 
+def other_number(field, name, step):
+    return lambda head: {**head[field], name: head[field][name] + step}
+
+
 def broken_heads():
     zero = "0" * 64
-    yield bad("other-content-id", "F-22", "Another content_id.", head_fields={"content_id": zero})
+    yield damaged("other-content-id", "F-22", "Another content_id.", head_fields={"content_id": zero})
     yield bad("other-tree-id", "F-24", "Another tree_id.", head_fields={"tree_id": zero})
-    yield bad("other-pack-root", "F-21", "Another digest of the pack-table root.",
+    yield damaged("other-pack-root", "F-21", "Another digest of the pack-table root.",
               head_fields={"packs": other_digest("packs", "root")})
+    for field, step in (("files", 1), ("directories", 1), ("bytes", -1)):
+        yield bad(f"other-total-of-{field}", "F-120", f"Another number of {field} in the head.",
+                  head_fields={"totals": other_number("totals", field, step)})
+    yield bad("other-volume-count", "F-55", "Another number of volumes in the head.",
+              head_fields={"volumes": other_number("volumes", "count", 1)})
+    yield bad("other-volume-length", "F-55", "Another length of the volumes in the head.",
+              head_fields={"volumes": other_number("volumes", "length", 1)})
     yield bad("critical-feature", "F-123", "A critical feature that version 1 does not know.",
               class_name="refused", head_fields={"critical": ["parity"]})
     yield bad("head-not-a-head", "F-120", "A head with one space more.", class_name="untrusted",
@@ -333,19 +358,19 @@ def broken_packs():
     one = {"m/a": (2, [noise("a"), noise("b")])}
     # 16 + 2 frames of 44 + 2 runs of 16.
     index_len = 136
-    yield bad("first-index-flipped", "F-100", "A first index with one bit flipped.", one,
+    yield damaged("first-index-flipped", "F-100", "A first index with one bit flipped.", one,
               tidy=change_file(volume, flip(20)))
-    yield bad("second-index-flipped", "F-100", "A second index with one bit flipped.", one,
+    yield damaged("second-index-flipped", "F-100", "A second index with one bit flipped.", one,
               tidy=change_file(volume, flip(-1)))
-    yield bad("both-indexes-flipped", "F-100", "Both indexes with one bit flipped.", one,
+    yield damaged("both-indexes-flipped", "F-100", "Both indexes with one bit flipped.", one,
               tidy=change_file(volume, lambda data: flip(20)(flip(-1)(data))))
-    yield bad("payload-flipped", "F-82", "A payload with one bit flipped.", one,
+    yield damaged("payload-flipped", "F-82", "A payload with one bit flipped.", one,
               tidy=change_file(volume, flip(index_len + 7)))
-    yield bad("chunk-of-another-digest", "F-109", "A frame of two chunks, one of them another.", one,
+    yield damaged("chunk-of-another-digest", "F-109", "A frame of two chunks, one of them another.", one,
               chunks_a_frame=2, changes={"frame 0 0": flip(7)})
-    yield bad("unknown-codec", "F-80", "A frame of a codec that nobody knows.",
+    yield damaged("unknown-codec", "F-80", "A frame of a codec that nobody knows.",
               {"m/a": (1, [b"a" * 500])}, encode=lambda raw: (3, 0, rle(raw)))
-    yield bad("frame-does-not-decode", "F-94", "A zstd frame whose block ends early.",
+    yield damaged("frame-does-not-decode", "F-94", "A zstd frame whose block ends early.",
               {"m/a": (1, [b"a" * 500])}, encode=zstd, changes={"frame 0 0": lambda data: data[:-1]})
     yield bad("critical-section-in-index", "F-58", "A critical section of an index.",
               class_name="refused", changes=with_sections("index 0", (9, 1, b"abc")))
@@ -353,7 +378,7 @@ def broken_packs():
               class_name="refused", changes=with_sections("pack root", (9, 1, b"abc")))
     wrong = with_sections("pack root", (9, 0, b"abc"))
     wrong["pack sections"] = lambda _: b"abd"
-    yield bad("section-of-another-digest", "F-58", "A section of the pack table with another digest.",
+    yield damaged("section-of-another-digest", "F-58", "A section of the pack table with another digest.",
               changes=wrong)
     yield bad("left-out-of-no-repair", "F-56", "A pack that is not carried, in no repair.",
               left_out=(0,), with_references=False)
@@ -364,7 +389,7 @@ def broken_references():
     """Ordinals: m/a has 0 and 1, m/b 2 and 3, n/c 4, in a pack each."""
     a, b, c = noise("a"), noise("b"), noise("c")
 
-    def case(name, rule, about, forced, third=a, class_name="damaged", **options):
+    def case(name, rule, about, forced, third=a, class_name="untrusted", **options):
         content = {"m/a": (2, [a, b]), "m/b": (2, [a, c]), "n/c": (1, [third])}
         return bad(name, rule, about, content, class_name, rules=OneEach, forced=forced, **options)
 
@@ -395,7 +420,7 @@ def broken_files_of_manifest():
     for name, what, chunks in (("file", "A file", [noise("a")]), ("empty-file", "An empty file", [])):
         wrong = hashlib.sha256(b"".join(chunks) + b"!").digest()
         tree_id = hashlib.sha256(f"{wrong.hex()}  m/a\n".encode()).hexdigest()
-        yield bad(f"{name}-of-another-sha256", "F-23", f"{what} with another SHA-256.",
+        yield damaged(f"{name}-of-another-sha256", "F-23", f"{what} with another SHA-256.",
                   {"m/a": (1, chunks)}, head_fields={"tree_id": tree_id},
                   changes={"manifest page 0": put_at(8 + 4 + 1 + 8, wrong)})
     words = [WORDS_AT_32_MIB[0] ^ 1, *WORDS_AT_32_MIB[1:]]

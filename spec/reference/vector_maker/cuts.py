@@ -331,13 +331,13 @@ def broken_gguf():
     yield bad("pairs-near-2-to-63", "A pair count of 2^63.", [], [], pair_count=2**63)
     yield bad("five-dimensions", "A tensor of five dimensions.", [], [("a", [1] * 5, 0)])
     yield bad("kind-13", "A value of kind 13.", [("k", 13, [{"hex": "00"}])], TWO_TENSORS)
-    yield bad("array-of-kind-13", "An array of kind 13.", [("k", ARRAY, array(13, 0, []))],
+    yield bad("values-of-kind-13", "An array of kind 13.", [("k", ARRAY, array(13, 0, []))],
               TWO_TENSORS)
     yield bad("arrays-five-deep", "Arrays five deep.", [("k", ARRAY, nested_array(5))],
               TWO_TENSORS)
     yield bad("arrays-2500-deep", "Arrays 2,500 deep.",
               [("k", ARRAY, [{"hex": "090000000100000000000000", "times": 2500}])], TWO_TENSORS)
-    yield bad("array-near-2-to-63", "An array of 2^63 bytes.",
+    yield bad("values-near-2-to-63", "An array of 2^63 bytes.",
               [("k", ARRAY, array(12, 2**63, []))], TWO_TENSORS)
     yield bad("string-near-2-to-63", "A string of 2^63 bytes.",
               [("k", STRING, [{"u64": 2**63}])], TWO_TENSORS)

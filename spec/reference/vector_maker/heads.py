@@ -35,7 +35,7 @@ OPTIONAL = {
     "previous": RELEASE,
     "not_after": "2027-02-28T00:00:00Z",
     "audience": "enclave-1",
-    "bases": [{"stream": "models", "counter": 6, "content_id": DIGEST}],
+    "bases": [{"stream": "models", "counter": 6, "content_id": "f" * 64}],
     "repairs": {"counter": 7, "content_id": DIGEST},
     "attachments": [{"type": "sbom", "length": 0, "sha256": DIGEST}],
     "ext": {"a": "", "b.c": 'quote " and \\ and ~'},
@@ -78,8 +78,12 @@ def attachments(count):
 
 
 def bases(count):
-    one = {"stream": "models", "counter": 1, "content_id": DIGEST}
-    return [{**one, "counter": number} for number in range(1, count + 1)]
+    return [base(counter=number, content_id=f"{number:064x}") for number in range(1, count + 1)]
+
+
+def base(**fields):
+    """A base of another stream."""
+    return {"stream": "base", "counter": 1, "content_id": "f" * 64, **fields}
 
 
 MIB = 1 << 20
@@ -100,8 +104,12 @@ GOOD = [
      within("manifest.root_length", 64 * MIB - 100)),
     ("longest-readme", "a README.txt of 64 KiB", changed("readme.length", 65536)),
     ("most-volumes", "999,999 volumes", changed("volumes.count", 999_999)),
-    ("longest-volumes", "volumes of 2^53 bytes", changed("volumes.length", 2**53)),
-    ("most-bytes", "files of 2^53 bytes", changed("totals.bytes", 2**53)),
+    ("longest-volumes", "volumes of 2^53 - 1 bytes", changed("volumes.length", 2**53 - 1)),
+    ("most-bytes", "files of 2^53 - 1 bytes", changed("totals.bytes", 2**53 - 1)),
+    ("most-files", "2^53 - 1 files and directories",
+     encode({**plain(), "totals": {"files": 2**53 - 1, "directories": 2**53 - 1, "bytes": 0}})),
+    ("base-of-a-later-counter", "a base of another stream with a higher counter",
+     changed("bases", [base(counter=9)])),
     ("most-bases", "16 bases", changed("bases", bases(16))),
     ("most-attachments", "64 attachments", changed("attachments", attachments(64))),
     ("longest-attachment", "an attachment of 16 MiB",
@@ -123,41 +131,56 @@ BAD_VALUES = [
     ("type-not-a-name", "F-30", "an attachment type with a space",
      changed("attachments", [{**attachments(1)[0], "type": "a b"}])),
     ("ext-not-a-name", "F-30", "an ext key with a colon", changed("ext", {"a:b": ""})),
-    ("counter-0", "F-120", "counter 0", changed("counter", 0)),
-    ("counter-2-to-53", "F-120", "counter 2^53", changed("counter", 2**53)),
-    ("counter-2-to-64", "F-120", "counter 2^64", changed("counter", 2**64)),
+    ("counter-0", "F-125", "counter 0", changed("counter", 0)),
+    ("counter-2-to-53", "F-125", "counter 2^53", changed("counter", 2**53)),
+    ("counter-2-to-64", "F-125", "counter 2^64", changed("counter", 2**64)),
     ("counter-as-text", "F-120", "a counter in quotes", changed("counter", "7")),
     ("counter-true", "F-120", "true for a counter", changed("counter", True)),
     ("counter-null", "F-120", "null for a counter", changed("counter", None)),
     ("counter-negative", "F-120", "a negative counter", changed("counter", -7)),
     ("previous-not-smaller", "F-120", "a previous release with this counter",
      changed("previous", {**RELEASE, "counter": 7})),
-    ("previous-0", "F-120", "a previous release with counter 0",
+    ("previous-0", "F-125", "a previous release with counter 0",
      changed("previous", {**RELEASE, "counter": 0})),
-    ("base-counter-0", "F-120", "a base with counter 0",
-     changed("bases", [{"stream": "models", "counter": 0, "content_id": DIGEST}])),
+    ("base-counter-0", "F-125", "a base with counter 0",
+     changed("bases", [base(counter=0)])),
     ("ends-before-made", "F-120", "a not_after one second before created_at",
      changed("not_after", "2026-01-31T23:59:58Z")),
     ("repairs-another", "F-120", "repairs with another counter", changed("repairs", RELEASE)),
     ("repairs-other-content", "F-120", "repairs with another content_id",
      changed("repairs", {"counter": 7, "content_id": "f" * 64})),
-    ("no-files", "F-120", "no file", changed("totals.files", 0)),
-    ("files-2-to-53-and-1", "F-120", "files of 2^53 + 1 bytes",
-     changed("totals.bytes", 2**53 + 1)),
-    ("no-volume", "F-120", "no volume", changed("volumes.count", 0)),
-    ("too-many-volumes", "F-120", "1,000,000 volumes", changed("volumes.count", 10**6)),
-    ("too-many-bases", "F-120", "17 bases", changed("bases", bases(17))),
-    ("too-many-attachments", "F-120", "65 attachments",
+    ("no-files", "F-125", "no file", changed("totals.files", 0)),
+    ("bytes-2-to-53", "F-125", "files of 2^53 bytes", changed("totals.bytes", 2**53)),
+    ("files-2-to-53", "F-125", "2^53 files", changed("totals.files", 2**53)),
+    ("directories-2-to-53", "F-125", "2^53 directories", changed("totals.directories", 2**53)),
+    ("volumes-2-to-53", "F-125", "volumes of 2^53 bytes", changed("volumes.length", 2**53)),
+    ("manifest-2-to-53", "F-125", "a manifest of 2^53 bytes",
+     changed("manifest.length", 2**53)),
+    ("packs-2-to-53", "F-125", "a pack table of 2^53 bytes", changed("packs.length", 2**53)),
+    ("bases-of-one-content", "F-126", "two bases with one content_id",
+     changed("bases", [base(), base(counter=2)])),
+    ("bases-of-one-release", "F-126", "two bases with one stream and counter",
+     changed("bases", [base(), base(content_id="e" * 64)])),
+    ("base-with-own-content", "F-126", "a base with the head's content_id",
+     changed("bases", [base(content_id=DIGEST)])),
+    ("base-of-this-counter", "F-126", "a base of the head's stream and counter",
+     changed("bases", [base(stream="models", counter=7)])),
+    ("base-of-a-later-release", "F-126", "a base of the head's stream with a higher counter",
+     changed("bases", [base(stream="models", counter=8)])),
+    ("no-volume", "F-125", "no volume", changed("volumes.count", 0)),
+    ("too-many-volumes", "F-125", "1,000,000 volumes", changed("volumes.count", 10**6)),
+    ("too-many-bases", "F-10", "17 bases", changed("bases", bases(17))),
+    ("too-many-attachments", "F-10", "65 attachments",
      changed("attachments", attachments(65))),
-    ("attachment-too-long", "F-120", "an attachment of 16 MiB and one byte",
+    ("attachment-too-long", "F-125", "an attachment of 16 MiB and one byte",
      changed("attachments", [{**attachments(1)[0], "length": 16 * MIB + 1}])),
-    ("too-many-critical", "F-120", "65 critical names", changed("critical", names(65))),
+    ("too-many-critical", "F-10", "65 critical names", changed("critical", names(65))),
     ("critical-out-of-order", "F-120", "critical names in descending order",
      changed("critical", ["b", "a"])),
     ("critical-twice", "F-120", "a critical name twice", changed("critical", ["a", "a"])),
-    ("too-many-ext", "F-120", "65 names in ext",
+    ("too-many-ext", "F-10", "65 names in ext",
      changed("ext", dict.fromkeys(names(65), ""))),
-    ("ext-too-long", "F-120", "an ext value of 1 KiB and one byte",
+    ("ext-too-long", "F-10", "an ext value of 1 KiB and one byte",
      changed("ext", {"a": "x" * 1025})),
     ("ext-out-of-order", "F-120", "ext names in descending order",
      changed("ext", {"b": "", "a": ""})),
@@ -194,10 +217,10 @@ BAD_VALUES = [
      within("manifest.root_length", 64 * MIB - 99)),
     ("roots-overflow", "F-122", "roots whose sum is beyond 64 bits",
      within("manifest.root_length", 2**64 - 1)),
-    ("length-near-2-to-63", "F-122", "a manifest of 2^63 bytes",
+    ("length-near-2-to-63", "F-125", "a manifest of 2^63 bytes",
      changed("manifest.length", 2**63)),
-    ("readme-empty", "F-122", "a README.txt of no bytes", changed("readme.length", 0)),
-    ("readme-too-long", "F-122", "a README.txt of 64 KiB and one byte",
+    ("readme-empty", "F-125", "a README.txt of no bytes", changed("readme.length", 0)),
+    ("readme-too-long", "F-125", "a README.txt of 64 KiB and one byte",
      changed("readme.length", 65537)),
     ("volumes-empty", "F-122", "volumes of no bytes", changed("volumes.length", 0)),
 ]
@@ -269,7 +292,7 @@ def cases():
     about = "more than 1 MiB"
     data = encode(plain())
     long = pieces((data, 1), (b"\n", MIB + 1 - len(data)))
-    yield head_case("too-long", "F-120", "untrusted", about, long)
+    yield head_case("too-long", "F-10", "untrusted", about, long)
     for name in ("delta", "encryption", "parity", "of-the-future"):
         data = changed("critical", [name])
         about = f"the critical feature {name}, which version 1 does not know"

@@ -56,7 +56,7 @@ def good(name, rule, about, data, rows=None, **keys):
 
 
 def bad(name, rule, about, data, rows=None, **keys):
-    return index_case(name, rule, "damaged", about, data, rows, **keys)
+    return index_case(name, rule, "untrusted", about, data, rows, **keys)
 
 
 def accepted():
@@ -69,6 +69,12 @@ def accepted():
     yield good("longest-frame", "F-81", "A frame of 4 MiB, stored in as many bytes.",
                index([frame(4 * MIB, 4 * MIB, 0, content=digest(1))], [run(NEW, 1, 0)]),
                [[digest(1).hex(), 4 * MIB]], payload_length=4 * MIB)
+    same = [[digest(1).hex(), 10, 65_536]]
+    repeats = pieces((index([frame(7, 10)], [run(NEW, 1, 0)])[:RUNS] + u(4, 65_536)
+                      + index([frame(7, 10)], [run(NEW, 1, 0)])[SECTIONS:], 1),
+                     (run(REPEAT, 1, 0), 65_535))
+    yield good("most-rows", "F-10", "65,536 rows, each after the first a repeat of it.", repeats,
+               same, payload_length=7)
     yield good("unknown-codec", "F-80", "A codec is judged when the frame is decoded.",
                index([frame(7, 10, 99, 99)], [run(NEW, 1, 0)]), [1], payload_length=7)
     yield good("frames-interleaved", "F-104", "Rows that alternate between two frames.",
@@ -99,17 +105,17 @@ def structure_breaches():
               put_at(RUNS, u(4, 2**32 - 1))(whole))
     yield bad("byte-behind", "F-101", "A byte behind the last run.", whole + b"\0")
     long = pieces((whole, 1), (b"\0", 8 * MIB + 1 - len(whole)))
-    yield bad("too-long", "F-101", "An index of 8 MiB and one byte.", long)
-    yield index_case("prefixes", "F-101", "damaged", "Every beginning of a good index.", whole,
+    yield bad("too-long", "F-10", "An index of 8 MiB and one byte.", long)
+    yield index_case("prefixes", "F-101", "untrusted", "Every beginning of a good index.", whole,
                      prefixes=True)
-    yield bad("frame-raw-0", "F-81", "A frame of no raw bytes.",
+    yield bad("frame-raw-0", "F-10", "A frame of no raw bytes.",
               index([frame(7, 20), frame(0, 0)], GOOD_RUNS), payload_length=7)
-    yield bad("frame-stored-0", "F-81", "A frame of no stored bytes.",
+    yield bad("frame-stored-0", "F-10", "A frame of no stored bytes.",
               index([frame(7, 20), frame(0, 10)], GOOD_RUNS), payload_length=7)
-    yield bad("frame-raw-too-long", "F-81", "A frame of 4 MiB and one byte.",
+    yield bad("frame-raw-too-long", "F-10", "A frame of 4 MiB and one byte.",
               index([frame(7, 4 * MIB + 1)], [run(NEW, 2, 0)]),
               [[digest(1).hex(), 4 * MIB], [digest(2).hex(), 1]], payload_length=7)
-    yield bad("frame-stored-longer", "F-81", "A frame stored in more bytes than it has.",
+    yield bad("frame-stored-longer", "F-10", "A frame stored in more bytes than it has.",
               index([frame(7, 20), frame(11, 10)], GOOD_RUNS), payload_length=18)
     for name, about, options in (
         ("sections-descend", "Sections in descending order.", {"sections": [(2, 0, b""), (1, 0, b"")]}),
@@ -118,9 +124,18 @@ def structure_breaches():
          {"sections": [(1, 0, b"abc")], "contents": b"abd"}),
         ("section-cut", "A section whose content ends early.",
          {"sections": [(1, 0, b"abc")], "contents": b"ab"}),
-        ("section-count", "A section count of 65.", {"sections": [(k, 0, b"") for k in range(65)]}),
+        ("too-many-sections", "65 sections.", {"sections": [(k, 0, b"") for k in range(65)]}),
     ):
-        yield bad(name, "F-58", about, index(GOOD_FRAMES, GOOD_RUNS, **options))
+        data = index(GOOD_FRAMES, GOOD_RUNS, **options)
+        # Content of another digest is not what is due (F-11).
+        class_name = "damaged" if name == "section-digest" else "untrusted"
+        yield index_case(name, "F-58", class_name, about, data)
+    yield bad("empty-with-payload", "F-54", "A pack without rows that has a payload.",
+              index([], []), [], payload_length=1)
+    yield bad("empty-with-frame", "F-54", "A pack without rows that has a frame.",
+              index([frame(7, 10)], []), [], payload_length=7)
+    yield bad("empty-with-run", "F-54", "A pack without rows that has a run.",
+              index([], [run(REFERENCE, 1, 7)]), [], payload_length=0)
     yield index_case("section-critical", "F-58", "refused",
                      "A critical section, and version 1 knows none.",
                      index(GOOD_FRAMES, GOOD_RUNS, [(1, 1, b"abc")]))

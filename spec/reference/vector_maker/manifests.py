@@ -109,31 +109,31 @@ def root_cases():
 
     def bad(name, rule, about, *changes):
         files = {"root.bin": small_root(*changes)}
-        return Case("manifest-root", name, rule, "damaged", about, files)
+        return Case("manifest-root", name, rule, "untrusted", about, files)
 
     yield good("one-page", "A root with one page.", small_root())
     longest = Page(page(*SMALL), path="m/" + "/".join(["x" * 255] * 3) + "/" + "y" * 254)
     yield good("longest-path", "A page whose first path has 1,024 bytes.",
                root([longest], *SMALL_COUNTS))
-    yield good("longest", "Files of 2^53 bytes and a page of 1 MiB.",
-               small_root(put_at(LENGTH, u(8, 2**53)), put_at(PAGE_LEN, u(4, MIB))))
+    yield good("longest", "Files of 2^53 - 1 bytes and a page of 1 MiB.",
+               small_root(put_at(LENGTH, u(8, 2**53 - 1)), put_at(PAGE_LEN, u(4, MIB))))
     yield bad("other-magic", "F-40", "The magic of a pack table.", put_at(0, b"AIRLIFTP"))
     yield bad("version-2", "F-40", "Version 2.", put_at(VERSION, u(2, 2)))
     yield bad("version-0", "F-40", "Version 0.", put_at(VERSION, u(2, 0)))
     yield bad("suite-2", "F-20", "The reserved suite.", put_at(SUITE, u(2, 2)))
     yield bad("suite-unknown", "F-20", "A suite that nobody knows.", put_at(SUITE, u(2, 9)))
-    yield bad("no-page", "F-40", "No page, and no page record.", put_at(PAGES, u(4, 0)),
+    yield bad("no-page", "F-10", "No page, and no page record.", put_at(PAGES, u(4, 0)),
               lambda data: data[:RECORD])
     yield bad("pages-missing", "F-40", "One page record, two counted.", put_at(PAGES, u(4, 2)))
-    yield bad("too-many-pages", "F-40", "A page count of 2^20 + 1, in 101 bytes.",
+    yield bad("too-many-pages", "F-10", "A page count of 2^20 + 1, in 101 bytes.",
               put_at(PAGES, u(4, 2**20 + 1)))
     yield bad("no-file", "F-40", "Three directories, and no file.", put_at(FILES, u(8, 0)))
-    yield bad("too-long", "F-40", "Files of 2^53 + 1 bytes.", put_at(LENGTH, u(8, 2**53 + 1)))
-    yield bad("length-near-2-to-63", "F-40", "Files of 2^63 bytes.",
+    yield bad("too-long", "F-10", "Files of 2^53 bytes.", put_at(LENGTH, u(8, 2**53)))
+    yield bad("length-near-2-to-63", "F-10", "Files of 2^63 bytes.",
               put_at(LENGTH, u(8, 2**63)))
-    yield bad("page-of-header-alone", "F-40", "A page of 8 bytes, which has no record.",
+    yield bad("page-of-header-alone", "F-10", "A page of 8 bytes, which has no record.",
               put_at(PAGE_LEN, u(4, 8)))
-    yield bad("page-too-long", "F-40", "A page of 1 MiB and one byte.",
+    yield bad("page-too-long", "F-10", "A page of 1 MiB and one byte.",
               put_at(PAGE_LEN, u(4, MIB + 1)))
     yield bad("path-empty", "F-31", "A page whose first path is empty.",
               put_at(RECORD + 52, u(2, 0)), lambda data: data[:PATH])
@@ -143,7 +143,7 @@ def root_cases():
               put_at(RECORD + 52, u(2, 6)), lambda data: data[:PATH] + b"m/../x")
     yield bad("byte-behind", "F-40", "A byte behind the last page record.",
               lambda data: data + b"\0")
-    yield Case("manifest-root", "prefixes", "F-40", "damaged", "Every beginning of a good root.",
+    yield Case("manifest-root", "prefixes", "F-40", "untrusted", "Every beginning of a good root.",
                {"root.bin": small_root()}, prefixes=True)
 
 
@@ -154,7 +154,7 @@ def page_cases():
 
     def bad(name, rule, about, *records, **options):
         data = page(*records, **options)
-        return Case("manifest-page", name, rule, "damaged", about, {"page.bin": data})
+        return Case("manifest-page", name, rule, "untrusted", about, {"page.bin": data})
 
     yield good("every-record", "F-41", "Files of one part, an empty one, a directory.", *SMALL)
     rows = [row(4 * MIB)] * 8
@@ -191,8 +191,8 @@ def page_cases():
     yield bad("file-at-top", "F-36", "A file without a root above it.", file("m", 0))
     yield bad("profile-0", "F-44", "Profile 0.", file("m/a", 1, 0), row(1))
     yield bad("profile-6", "F-44", "Profile 6.", file("m/a", 1, 6), row(1))
-    yield bad("file-too-long", "F-41", "A file of 2^44 + 1 bytes.", file("m/a", 2**44 + 1))
-    yield bad("file-near-2-to-63", "F-41", "A file of 2^63 bytes.", file("m/a", 2**63))
+    yield bad("file-too-long", "F-10", "A file of 2^44 + 1 bytes.", file("m/a", 2**44 + 1))
+    yield bad("file-near-2-to-63", "F-10", "A file of 2^63 bytes.", file("m/a", 2**63))
     yield bad("chunk-empty", "F-62", "A chunk of no bytes.", file("m/a", 1), row(0), row(1))
     yield bad("chunk-too-long", "F-62", "A chunk of 4 MiB and one byte.",
               file("m/a", 4 * MIB + 1), row(4 * MIB + 1))
@@ -243,7 +243,7 @@ def page_cases():
     yield bad("first-offset-near-2-to-63", "F-48", "A first offset of 2^63 before an entry.",
               *SMALL, first_offset=2**63)
     one = page(file("m/a", 9, 2), row(4), row(5))
-    yield Case("manifest-page", "prefixes", "F-41", "damaged",
+    yield Case("manifest-page", "prefixes", "F-41", "untrusted",
                "Every beginning of a page with one file of two rows.", {"page.bin": one},
                prefixes=True)
 
@@ -297,6 +297,34 @@ def two_pages(change_first=None, change_second=None):
     return pages, (1, 1, count, count)
 
 
+def row_count_cases():
+    """As many rows as a pack can have, and one more (F-59)."""
+    for name, class_name, about, count in (
+        ("rows-65536", "accepted", "A file of one part with 65,536 rows.", 65_536),
+        ("rows-65537", "untrusted", "A file of one part with 65,537 rows.", 65_537),
+    ):
+        pages = fill(rows_of(count, 1))
+        yield manifest_case(name, "F-59", class_name, about, pages, (1, 1, count, count))
+    # A part of 32 MiB in so many rows, and a second one of one byte.
+    for name, class_name, small in (("piece-rows-65536", "accepted", 65_529),
+                                    ("piece-rows-65537", "untrusted", 65_530)):
+        lengths = [4 * MIB] * 7 + [1] * (small - 1) + [4 * MIB - (small - 1)] + [1]
+        about = f"A part with {small + 7:,} rows."
+        yield manifest_case(name, "F-59", class_name, about, fill(part_of(lengths)),
+                            (1, 1, len(lengths), sum(lengths)))
+
+
+def part_of(lengths):
+    """A file of two parts, the second of them the last row."""
+    yield file("m/a", sum(lengths), 2), 0, 0, 0, "m/a"
+    offset = 0
+    for number, length in enumerate(lengths):
+        yield row(length), 0, 1, offset, "m/a"
+        offset += length
+        if number == len(lengths) - 2:
+            yield mark(), 0, 0, offset, "m/a"
+
+
 def whole_cases():
     yield manifest_case("small", "F-40", "accepted", "Every record but marks, on one page.",
                         [Page(page(*SMALL))], SMALL_COUNTS, tree_id=tree_id())
@@ -305,6 +333,7 @@ def whole_cases():
                         pages, counts)
     yield from full_page_cases()
     yield from part_bound_cases()
+    yield from row_count_cases()
     yield from small_breaches()
     yield from page_breaches()
 
@@ -326,11 +355,11 @@ def full_page_cases():
     yield manifest_case("page-of-1-mib", "F-47", "accepted", "A page of exactly 1 MiB.",
                         pages, counts)
     pages = [made_page(records[:-2], 0), made_page(records[-2:], ROWS_A_PAGE - 1)]
-    yield manifest_case("record-had-room", "F-47", "damaged",
+    yield manifest_case("record-had-room", "F-47", "untrusted",
                         "A row on the second page that fills the first one to the byte.",
                         pages, counts)
     small = [Page(page(*SMALL[:2])), Page(page(*SMALL[2:]), 1, 1, "m/empty")]
-    yield manifest_case("pages-not-filled", "F-47", "damaged", "Two pages for a few records.",
+    yield manifest_case("pages-not-filled", "F-47", "untrusted", "Two pages for a few records.",
                         small, SMALL_COUNTS)
 
 
@@ -344,7 +373,7 @@ def part_bound_cases():
     yield case("parts-of-32-mib", "accepted", "A file of 9,000 parts of 32 MiB.", 8, 72_000)
     yield case("parts-of-33-mib", "accepted",
                "A file one chunk longer: its parts have at least 33 MiB.", 9, LONG_ROW_COUNT)
-    yield case("parts-too-small", "damaged",
+    yield case("parts-too-small", "untrusted",
                "A file of more than 9,000 times 32 MiB in parts of 32 MiB.", 8, LONG_ROW_COUNT)
 
 
@@ -386,7 +415,9 @@ def small_breaches():
     """One rule broken in the small manifest."""
     def bad(name, rule, about, change=lambda data: data, counts=SMALL_COUNTS, pages=None):
         pages = pages or [Page(page(*SMALL))]
-        return manifest_case(name, rule, "damaged", about, pages, counts, change=change)
+        # A page of another digest is not the one that is due (F-11).
+        class_name = "damaged" if rule == "F-21" else "untrusted"
+        return manifest_case(name, rule, class_name, about, pages, counts, change=change)
 
     for name, index in (("entry-count", 0), ("file-count", 1), ("row-count", 2), ("length", 3)):
         for step in (-1, 1):
@@ -413,16 +444,16 @@ def small_breaches():
               put_at(PAGE_LEN, u(4, len(page(*SMALL)) + 1)))
     whole = root([Page(page(*SMALL))], *SMALL_COUNTS) + page(*SMALL)
     root_length = len(whole) - len(page(*SMALL))
-    yield Case("manifest", "byte-behind", "F-40", "damaged", "A byte behind the last page.",
+    yield Case("manifest", "byte-behind", "F-40", "untrusted", "A byte behind the last page.",
                {"manifest.bin": whole + b"\0"}, root_length=root_length)
     between = whole[:root_length] + b"\0" + whole[root_length:]
-    yield Case("manifest", "byte-between", "F-40", "damaged",
+    yield Case("manifest", "byte-between", "F-40", "untrusted",
                "A byte between the root and the page.", {"manifest.bin": between},
                root_length=root_length)
-    yield Case("manifest", "root-length", "F-40", "damaged",
+    yield Case("manifest", "root-length", "F-40", "untrusted",
                "A root length that takes in a byte of the page.", {"manifest.bin": whole},
                root_length=root_length + 1)
-    yield Case("manifest", "prefixes", "F-40", "damaged", "Every beginning of a good manifest.",
+    yield Case("manifest", "prefixes", "F-40", "untrusted", "Every beginning of a good manifest.",
                {"manifest.bin": whole}, root_length=root_length, prefixes=True)
     root_bytes = whole[:root_length]
     nested = Page(root_bytes)
@@ -433,7 +464,7 @@ def page_breaches():
     """Rules between pages."""
     def bad(name, rule, about, change_second):
         pages, counts = two_pages(change_second=change_second)
-        return manifest_case(name, rule, "damaged", about, pages, counts)
+        return manifest_case(name, rule, "untrusted", about, pages, counts)
 
     first = ROWS_A_PAGE
     yield bad("second-first-offset", "F-48", "A second page with a first offset of 0.",

@@ -74,7 +74,7 @@ def root_cases():
     def good(name, rule, about, data):
         return Case("pack-root", name, rule, "accepted", about, {"root.bin": data})
 
-    def bad(name, rule, about, *changes, class_name="damaged", data=None):
+    def bad(name, rule, about, *changes, class_name="untrusted", data=None):
         data = data or pack_root([TWO], 2, 2)
         for change in changes:
             data = change(data)
@@ -90,13 +90,13 @@ def root_cases():
     yield bad("other-magic", "F-50", "The magic of a manifest.", put_at(0, b"AIRLIFTM"))
     yield bad("version-2", "F-50", "Version 2.", put_at(VERSION, u(2, 2)))
     yield bad("suite-2", "F-20", "The reserved suite.", put_at(SUITE, u(2, 2)))
-    yield bad("no-page", "F-50", "No page, and no page record.", put_at(PAGES, u(4, 0)),
+    yield bad("no-page", "F-10", "No page, and no page record.", put_at(PAGES, u(4, 0)),
               lambda data: data[:RECORD])
-    yield bad("too-many-pages", "F-50", "A page count of 2^20 + 1, in 84 bytes.",
+    yield bad("too-many-pages", "F-10", "A page count of 2^20 + 1, in 84 bytes.",
               put_at(PAGES, u(4, 2**20 + 1)))
     yield bad("no-pack", "F-50", "No pack.", put_at(PACKS, u(8, 0)))
-    yield bad("no-volume", "F-50", "No volume.", put_at(VOLUMES, u(4, 0)))
-    yield bad("too-many-volumes", "F-50", "1,000,000 volumes.", put_at(VOLUMES, u(4, 10**6)))
+    yield bad("no-volume", "F-10", "No volume.", put_at(VOLUMES, u(4, 0)))
+    yield bad("too-many-volumes", "F-10", "1,000,000 volumes.", put_at(VOLUMES, u(4, 10**6)))
     yield bad("zero-is-one", "F-50", "A one where a zero is due.", put_at(ZERO, u(2, 1)))
     yield bad("page-empty", "F-51", "A page of no bytes.", put_at(PAGE_LEN, u(4, 0)))
     yield bad("page-not-of-records", "F-51", "A page of 153 bytes.", put_at(PAGE_LEN, u(4, 153)))
@@ -110,7 +110,7 @@ def root_cases():
         ("too-many-sections", "65 sections.", [(kind, 0, b"") for kind in range(65)]),
     ):
         yield bad(name, "F-58", about, data=pack_root([TWO], 2, 2, sections))
-    yield Case("pack-root", "prefixes", "F-50", "damaged", "Every beginning of a good root.",
+    yield Case("pack-root", "prefixes", "F-50", "untrusted", "Every beginning of a good root.",
                {"root.bin": pack_root([TWO], 2, 2, known[:2])}, prefixes=True)
 
 
@@ -122,27 +122,27 @@ def page_cases():
         data = data or TWO[0]
         for change in changes:
             data = change(data)
-        return Case("pack-page", name, rule, "damaged", about, {"page.bin": data})
+        return Case("pack-page", name, rule, "untrusted", about, {"page.bin": data})
 
     yield good("two-packs", "F-51", "Two packs.", b"".join(TWO))
     yield good("most", "F-51", "A pack with everything at its limit.",
                pack(0, 65_536, 0, 65_536, (999_999, 2**53, 8 * MIB, 36 * MIB - 1)))
     yield good("nowhere", "F-56", "A pack that is not carried.", pack(0, 1, 0, 1, NOWHERE))
     yield bad("record-cut", "F-51", "A record of 75 bytes.", lambda data: data[:-1])
-    yield bad("no-entry", "F-51", "A pack of no entry.", put_at(ENTRY_COUNT, u(4, 0)))
-    yield bad("too-many-entries", "F-51", "65,537 entries.", put_at(ENTRY_COUNT, u(4, 65_537)))
-    yield bad("too-many-rows", "F-51", "65,537 rows.", put_at(ROW_COUNT, u(4, 65_537)))
-    yield bad("volume-too-high", "F-51", "Volume 1,000,000.", put_at(VOLUME, u(4, 10**6)))
-    yield bad("no-index", "F-51", "An index of no bytes.", put_at(INDEX_LEN, u(4, 0)))
-    yield bad("index-too-long", "F-51", "An index of 8 MiB and one byte.",
+    yield bad("no-entry", "F-10", "A pack of no entry.", put_at(ENTRY_COUNT, u(4, 0)))
+    yield bad("too-many-entries", "F-10", "65,537 entries.", put_at(ENTRY_COUNT, u(4, 65_537)))
+    yield bad("too-many-rows", "F-10", "65,537 rows.", put_at(ROW_COUNT, u(4, 65_537)))
+    yield bad("volume-too-high", "F-10", "Volume 1,000,000.", put_at(VOLUME, u(4, 10**6)))
+    yield bad("no-index", "F-10", "An index of no bytes.", put_at(INDEX_LEN, u(4, 0)))
+    yield bad("index-too-long", "F-10", "An index of 8 MiB and one byte.",
               put_at(INDEX_LEN, u(4, 8 * MIB + 1)))
-    yield bad("payload-too-long", "F-51", "A payload of 36 MiB.", put_at(PAYLOAD_LEN, u(4, 36 * MIB)))
+    yield bad("payload-too-long", "F-10", "A payload of 36 MiB.", put_at(PAYLOAD_LEN, u(4, 36 * MIB)))
     nowhere = pack(0, 1, 0, 1, NOWHERE)
     for name, at, what in (("offset", OFFSET, "an offset"), ("index", INDEX_LEN, "an index"),
                            ("payload", PAYLOAD_LEN, "a payload"), ("digest", DIGEST, "a digest")):
         yield bad(f"nowhere-with-{name}", "F-56", f"A pack that is not carried and has {what}.",
                   flip(at), data=nowhere)
-    yield Case("pack-page", "prefixes", "F-51", "damaged", "Every beginning of a page.",
+    yield Case("pack-page", "prefixes", "F-51", "untrusted", "Every beginning of a page.",
                {"page.bin": TWO[0]}, prefixes=True)
 
 
@@ -157,7 +157,9 @@ def table_cases():
     def good(name, rule, about, packs, *rest, **options):
         return table_case(name, rule, "accepted", about, packs, *rest, **options)
 
-    def bad(name, rule, about, packs=None, *rest, class_name="damaged", **options):
+    def bad(name, rule, about, packs=None, *rest, class_name="untrusted", **options):
+        # A page of another digest is not the one that is due (F-11).
+        class_name = "damaged" if rule == "F-21" else class_name
         return table_case(name, rule, class_name, about, packs or TWO, *rest, **options)
 
     yield good("two-volumes", "F-55", "Two packs in two volumes.", TWO)
@@ -214,7 +216,7 @@ def span_breaches(bad):
     seven = [row(4 * MIB)] * 7
     yield run_case("run-below-36-mib", "accepted", 36 * MIB - 1,
                    [seven, [row(4 * MIB), row(4 * MIB - 1)]])
-    yield run_case("run-of-36-mib", "damaged", 36 * MIB, [seven, [row(4 * MIB)] * 2])
+    yield run_case("run-of-36-mib", "untrusted", 36 * MIB, [seven, [row(4 * MIB)] * 2])
 
 
 def run_case(name, class_name, length, rows):
@@ -250,6 +252,8 @@ def place_breaches(bad, one, repair):
               [put_at(VOLUME, u(4, 2))(TWO[0]), put_at(VOLUME, u(4, 3))(TWO[1])])
     yield bad("volume-count-more", "F-55", "A root that counts one volume more.", TWO, 3)
     yield bad("volume-count-less", "F-55", "A root that counts one volume less.", TWO, 1)
+    yield bad("repair-without-a-pack", "F-56", "A repair that carries no pack.",
+              [pack(0, 3, 0, 1, NOWHERE), pack(3, 1, 1, 2, NOWHERE)], 1, repairs=True)
     yield bad("left-out", "F-56", "A pack that is not carried, in no repair.", repair)
 
 
@@ -257,13 +261,13 @@ def section_breaches(bad):
     yield bad("section-critical", "F-58", "A critical section, and version 1 knows none.",
               class_name="refused", sections=[(9, 1, b"abc")])
     yield bad("section-digest", "F-58", "A section whose content has another digest.",
-              sections=[(9, 0, b"abc")], behind=b"abd")
+              class_name="damaged", sections=[(9, 0, b"abc")], behind=b"abd")
     yield bad("section-cut", "F-58", "A section whose content ends early.",
               sections=[(9, 0, b"abc")], behind=b"ab")
     yield bad("byte-behind", "F-50", "A byte behind the last page.", behind=b"\0")
     yield bad("byte-behind-section", "F-58", "A byte behind the last section.",
               sections=[(9, 0, b"abc")], behind=b"abcd")
-    yield Case("pack-table", "prefixes", "F-50", "damaged", "Every beginning of a pack table.",
+    yield Case("pack-table", "prefixes", "F-50", "untrusted", "Every beginning of a pack table.",
                {"packs.bin": pack_root([TWO], 2, 2) + b"".join(TWO),
                 "manifest.bin": MANIFEST + MANIFEST_PAGE},
                root_length=84, manifest_root_length=len(MANIFEST), prefixes=True)
@@ -286,6 +290,13 @@ def piece_cases(good, bad):
     right = packs((0, 1, 0, 1), (1, 1, 1, 8), (1, 1, 9, 8), (1, 1, 17, 1), (2, 1, 18, 1))
     yield good("pieces", "F-53", "A file of three parts in three packs.", right,
                manifest=manifest)
+    some = [pack(0, 1, 0, 1, NOWHERE), pack(1, 1, 1, 8, NOWHERE), pack(1, 1, 9, 8, (1, 0, 400, 5)),
+            pack(1, 1, 17, 1, NOWHERE), pack(2, 1, 18, 1, NOWHERE)]
+    yield good("repair-of-a-piece", "F-56", "A repair that carries the second of three parts.", some,
+               manifest=manifest, repairs=True)
+    ends_early = [put_at(ROW_COUNT, u(4, 7))(one) if n == 1 else one for n, one in enumerate(some)]
+    yield bad("repair-with-a-row-missing", "F-53", "A pack that is not carried and is a row short.",
+              ends_early, manifest=manifest, repairs=True)
     for name, rule, about, spans in (
         ("piece-short", "F-53", "A piece that ends one chunk early.",
          [(0, 1, 0, 1), (1, 1, 1, 7), (1, 1, 8, 1), (1, 1, 9, 8), (1, 1, 17, 1), (2, 1, 18, 1)]),
@@ -351,10 +362,10 @@ def long_file_cases():
     within = (stepping([1], 1, PAGE_PACKS, 2, PAGE_PACKS)
               + stepping([8, 1], 1101, PAGE_PACKS + 1, 2, PAGE_PACKS)
               + stepping([1], 1, 16_000, 2, PAGE_PACKS))
-    yield case("part-in-two-volumes", "F-53", "damaged", "A part whose two packs lie in two volumes.",
+    yield case("part-in-two-volumes", "F-53", "untrusted", "A part whose two packs lie in two volumes.",
                [first, within], 2)
     shorter = [stepping([8, 1], pairs, 0), stepping([8], 1, 2 * pairs) + second()]
-    yield case("page-of-13796", "F-51", "damaged", "A first page with a pack less than it holds.",
+    yield case("page-of-13796", "F-51", "untrusted", "A first page with a pack less than it holds.",
                shorter, 1)
 
 

@@ -107,10 +107,10 @@ def cases():
     for name, root in GOOD_ROOTS:
         yield Case("root-name", name, "F-30", "accepted", "A good name.", name=root)
     for name, rule, root, about in BAD_ROOTS:
-        yield Case("root-name", name, rule, "damaged", f"It has {about}.", name=root)
+        yield Case("root-name", name, rule, "untrusted", f"It has {about}.", name=root)
 
 
-def path_case(name, rule, path, about, class_name="damaged", entry="file"):
+def path_case(name, rule, path, about, class_name="untrusted", entry="file"):
     about = about[0].upper() + about[1:] + "."
     keys = {"path": path.hex(), "entry": entry}
     return Case("path", name, rule, class_name, about, **keys)

@@ -48,8 +48,8 @@ pub enum BundleError {
         /// The file.
         name: String,
     },
-    /// Bytes that are not those that the head leads to.
-    #[error("{name} is damaged at byte {offset}")]
+    /// Bytes that are not those that the head leads to, or that break a rule.
+    #[error("{name} can't be used from byte {offset}")]
     Damaged {
         /// The file.
         name: String,
@@ -78,7 +78,8 @@ impl BundleError {
         match self {
             BundleError::Missing { .. } => Class::Incomplete,
             BundleError::Damaged { source, .. } => source.class(),
-            BundleError::OtherLen { .. } => Class::Damaged,
+            // Both sides of the comparison were signed (F-11).
+            BundleError::OtherLen { .. } => Class::Untrusted,
             BundleError::Media(error) => error.class(),
             BundleError::Store(error) => error.class(),
         }
@@ -245,9 +246,8 @@ impl Bundle {
         let offset = self.head.packs.length - behind;
         let place = Place { file: MetaFile::Packs, offset, len: section.len as usize };
         read_proven(&self.sources, &place, |bytes| {
-            let why = "section content has another digest";
-            let breach = FormatError::Breach { structure: "pack table", offset, rule: "F-58", why };
-            if Digest::of(bytes) == section.digest { Ok(bytes.to_vec()) } else { Err(breach) }
+            let is_due = Digest::of(bytes) == section.digest;
+            is_due.then(|| bytes.to_vec()).ok_or(FormatError::SectionDigest { structure: "pack table", offset })
         })
     }
 
@@ -304,8 +304,13 @@ fn read_proven<T>(
         match decode(&bytes) {
             Ok(value) => return Ok(value),
             Err(error) => {
+                let is_signed = error.class() != Class::Damaged;
                 let name = source.describe(place.file);
                 worst = BundleError::Damaged { name, offset: place.offset, source: error };
+                if is_signed {
+                    // Every other copy with the digest that is due says the same.
+                    break;
+                }
             }
         }
     }

@@ -5,7 +5,7 @@ use super::lookup::Lookup;
 use super::progress::Progress;
 use super::resolve::{NoSpares, ResolveError, Resolver};
 use super::unpack::{
-    Copies, Damage, DamageFact, Unpacker, copy_repeats, needs_base, read_index, reference_runs, row_starts, spread,
+    Copies, Damage, DamageFact, Unpacker, base_fact, copy_repeats, read_index, reference_runs, row_starts, spread,
 };
 use super::verify::{Finding, damage_finding, proves, reference_damage};
 use super::volumes::{PackInVolume, PackSource as _, Volumes};
@@ -212,8 +212,7 @@ impl PackReader<'_> {
             Ok(proven) => proven.index,
             Err(damage) => return all_bad(starts, vec![damage]),
         };
-        if needs_base(&index) {
-            let fact = DamageFact::Reference { rule: "F-102", why: "it refers to a base that the head does not list" };
+        if let Some(fact) = base_fact(&index, self.resolver.base_count()) {
             let range = place.offset..place.payload_offset();
             return all_bad(starts, vec![Damage { volume: place.volume, range, rows: Vec::new(), fact }]);
         }
@@ -229,6 +228,7 @@ impl PackReader<'_> {
                     absent.insert(volume);
                     absent_rows.extend(run.rows.clone());
                 }
+                Err(ResolveError::NotCarried) => absent_rows.extend(run.rows.clone()),
                 Err(error) => damages.push(reference_damage(place, error, &run.rows)),
             }
         }

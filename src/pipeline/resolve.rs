@@ -42,6 +42,9 @@ pub enum ResolveError {
         /// The volume of that pack.
         volume: VolumeNumber,
     },
+    /// This is a repair, and it does not carry the pack that has them.
+    #[error("a chunk is in a pack that this repair does not carry")]
+    NotCarried,
     /// The reference, or the pack it leads to, is damaged.
     #[error("a referenced chunk can't be had")]
     Damaged(#[source] Box<Damage>),
@@ -99,6 +102,11 @@ impl<'a> Resolver<'a> {
         Resolver { bundle, volumes, lookup, spares, packs: Mutex::default(), frames: Mutex::default() }
     }
 
+    /// Returns how many bases the head lists.
+    pub fn base_count(&self) -> usize {
+        self.bundle.head().bases.len()
+    }
+
     /// Checks the targets of a run against F-106 and F-107, as far as the manifest shows, and returns
     /// where each lies.
     ///
@@ -134,7 +142,8 @@ impl<'a> Resolver<'a> {
     /// Fills `raw`, the bytes of the run's rows, from the packs that carry them, proven.
     ///
     /// # Errors
-    /// [`ResolveError::Absent`] where such a pack is not at hand; the run is then unfilled in part.
+    /// [`ResolveError::Absent`] or [`ResolveError::NotCarried`] where such a pack is not at hand; the
+    /// run is then unfilled in part.
     pub fn fill_from_packs(
         &self,
         content: &PackContent,
@@ -195,7 +204,7 @@ impl<'a> Resolver<'a> {
 
     fn open_target(&self, number: u64, pack: Pack) -> Result<TargetPack, ResolveError> {
         let Some(place) = pack.place else {
-            return Err(ResolveError::Breach { rule: "F-56", why: "it leads to a pack that is not carried" });
+            return Err(ResolveError::NotCarried);
         };
         let rows = self.lookup.rows(self.bundle, pack.first_ordinal, pack.row_count)?;
         if rows.len() != pack.row_count as usize {

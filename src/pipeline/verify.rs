@@ -5,7 +5,7 @@ use super::lookup::Lookup;
 use super::progress::Progress;
 use super::resolve::{NoSpares, ResolveError, Resolver};
 use super::unpack::{
-    Copies, Damage, DamageFact, Unpacker, copy_repeats, needs_base, read_index, reference_runs, row_starts, spread,
+    Copies, Damage, DamageFact, Unpacker, base_fact, copy_repeats, read_index, reference_runs, row_starts, spread,
 };
 use super::volumes::{PackInVolume, PackSource as _, Volumes};
 use crate::error::Class;
@@ -229,9 +229,8 @@ impl Check<'_> {
         (source, worker): (&PackInVolume, &mut CheckWorker),
         damages: &mut Vec<Damage>,
     ) {
-        if needs_base(index) {
+        if let Some(fact) = base_fact(index, self.resolver.base_count()) {
             let (range, rows) = (place.offset..place.payload_offset(), Vec::new());
-            let fact = DamageFact::Reference { rule: "F-102", why: "it refers to a base that the head does not list" };
             damages.push(Damage { volume: place.volume, range, rows, fact });
             return;
         }
@@ -254,6 +253,7 @@ impl Check<'_> {
                     self.findings().missing_volumes.insert(volume);
                     absent.extend(run.rows.clone().map(|row| row as u32));
                 }
+                Err(ResolveError::NotCarried) => absent.extend(run.rows.clone().map(|row| row as u32)),
                 Err(error) => damages.push(reference_damage(place, error, &run.rows)),
             }
         }
@@ -302,17 +302,15 @@ pub(in crate::pipeline) fn reference_damage(
     rows: &std::ops::Range<usize>,
 ) -> Damage {
     let rows = rows.clone().map(|row| row as u32).collect();
-    match error {
-        ResolveError::Damaged(damage) => Damage { rows, ..*damage },
-        ResolveError::Breach { rule, why } => {
-            let fact = DamageFact::Reference { rule, why };
-            Damage { volume: place.volume, range: place.offset..place.payload_offset(), rows, fact }
+    let fact = match error {
+        ResolveError::Damaged(damage) => return Damage { rows, ..*damage },
+        ResolveError::Breach { rule, why } => DamageFact::Reference { rule, why },
+        ResolveError::Bundle(error) => DamageFact::Lookup(Box::new(error)),
+        ResolveError::Absent { .. } | ResolveError::NotCarried => {
+            DamageFact::Lookup(Box::new(BundleError::Missing { name: "the pack that a reference leads to".to_owned() }))
         }
-        ResolveError::Absent { .. } | ResolveError::Bundle(_) => {
-            let fact = DamageFact::Reference { rule: "F-106", why: "manifest or pack table can't be read" };
-            Damage { volume: place.volume, range: place.offset..place.payload_offset(), rows, fact }
-        }
-    }
+    };
+    Damage { volume: place.volume, range: place.offset..place.payload_offset(), rows, fact }
 }
 
 /// Reads `manifest`, `packs` and `README.txt` of one medium whole and compares lengths and digests (F-06).

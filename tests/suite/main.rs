@@ -10,6 +10,7 @@
 mod authenticator;
 mod cli;
 mod codec_vectors;
+mod cut_vectors;
 mod fixture;
 mod format_vectors;
 mod import;

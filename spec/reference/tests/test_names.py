@@ -32,10 +32,11 @@ class Paths(unittest.TestCase):
                 self.assertEqual(caught.exception.rule, rule, path)
 
     def test_twins(self):
-        for one, other in (("K", "\u212a"), ("a", "A"), ("ss", "ß"), ("ａ", "a"),
-                           ("ΑΣ", "ας")):
+        for one, other in (("K", "\u212a"), ("a", "A"), ("ss", "ß"), ("ａ", "a")):
             self.assertEqual(twin_key(one), twin_key(other))
         self.assertNotEqual(twin_key("a"), twin_key("b"))
+        # A sigma at the end of a word is judged as any other.
+        self.assertEqual([twin_key("ΑΣ"), twin_key("ας")], ["ασ", "ασ"])
 
     def test_root_names(self):
         check_root_name("models-1", "root")

@@ -352,8 +352,8 @@ impl Transfer<'_> {
             let target = &mut raw[starts[run.rows.start]..starts[run.rows.end]];
             let filled = self.resolver.check_run(content, &run).and_then(|located| {
                 match self.resolver.fill_from_packs(content, &run, target) {
-                    Err(error @ (ResolveError::Absent { .. } | ResolveError::Damaged(_))) => Ok(Err((located, error))),
-                    other => other.map(Ok),
+                    Err(error @ (ResolveError::Breach { .. } | ResolveError::Bundle(_))) => Err(error),
+                    filled => Ok(filled.map_err(|error| (located, error))),
                 }
             });
             match filled {

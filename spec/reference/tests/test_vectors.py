@@ -101,18 +101,18 @@ class Runner(unittest.TestCase):
     def test_every_beginning_is_run(self):
         writer = Writer({"m/a": (2, [b"one", b"two"])})
         manifest, root_len = writer.make_manifest()
-        good = {"kind": "manifest", "rule": "F-40", "class": "damaged", "prefixes": True}
+        good = {"kind": "manifest", "rule": "F-40", "class": "untrusted", "prefixes": True}
         self.case("reject", "good", {"manifest.bin": manifest}, root_length=root_len, **good)
         made = {"root.bin": [{"hex": manifest[:root_len].hex()}]}
         self.case("reject", "made", kind="manifest-root", rule="F-40", made=made,
-                  prefixes=True, **{"class": "damaged"})
+                  prefixes=True, **{"class": "untrusted"})
         self.assertEqual(self.run_all(), (0, ["2 passed, 0 failed, 0 skipped"]))
 
     def test_accepting_a_beginning_fails(self):
         page = bytes(8) + struct.pack("<I", 2 << 24 | 3) + b"m/a"
         page += struct.pack("<I", 2 << 24 | 3) + b"m/b"
         self.case("reject", "page", {"page.bin": page}, kind="manifest-page", rule="F-41",
-                  prefixes=True, **{"class": "damaged"})
+                  prefixes=True, **{"class": "untrusted"})
         self.assertEqual(self.run_all()[1][0], "failed reject/page: 15 bytes are accepted")
 
     def test_input_is_joined_from_its_pieces(self):

@@ -60,7 +60,6 @@ class PackReader:
 
     def check_pack(self, number):
         """Proves all stored bytes of a pack and all its new rows."""
-        pack = self.packs[number]
         index = self._indexes.find(number)
         for offset, what in self._index_copies(number):
             self._read_index_copy(number, offset, what)

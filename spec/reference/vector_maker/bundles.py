@@ -10,7 +10,7 @@ from blake3 import blake3
 from tests.writer import Rules, Writer
 
 from .case import Case, flip, put_at, read_files
-from .indexes import BASE, NEW, REFERENCE, REPEAT
+from .indexes import BASE, REFERENCE, REPEAT
 from .pack_tables import section_records
 
 MIB = 1 << 20
@@ -186,7 +186,8 @@ def accepted():
                {f"m/{number:02}": (1, [noise("same")]) for number in range(12)})
     yield good("repair", "F-56", "A repair that carries two of four packs.", left_out=(0, 3),
                head_fields={"repairs": repairs}, with_references=False)
-    yield good("repair-with-references", "F-106", "A repair that refers to packs it does not carry.",
+    yield good("repair-with-references", "F-106",
+               "A repair that refers to packs it does not carry.",
                left_out=(0, 1), head_fields={"repairs": repairs})
     yield good("repair-of-a-part", "F-56", "A repair that carries the second of two parts.",
                {"m/large": (2, [bytes([number + 1]) * (4 * MIB) for number in range(9)])},
@@ -218,7 +219,8 @@ def media(made):
 
 def weights(width):
     """Words near each other: their high planes are runs."""
-    return b"".join((0x3F80 << 8 * (width - 2) | n % 7).to_bytes(width, "little") for n in range(200))
+    high = 0x3F80 << 8 * (width - 2)
+    return b"".join((high | n % 7).to_bytes(width, "little") for n in range(200))
 
 
 def codecs():
@@ -226,7 +228,8 @@ def codecs():
                encode=zstd)
     for width in (2, 4, 8):
         tail = b"t" * (width - 1)
-        yield good(f"codec-planes-{width}", "F-83", f"Planes of words of {width} bytes, and a tail.",
+        yield good(f"codec-planes-{width}", "F-83",
+                   f"Planes of words of {width} bytes, and a tail.",
                    {"m/a": (1, [weights(width) + tail])}, encode=planes(width))
 
 
@@ -281,10 +284,11 @@ def broken_files():
                   tidy=in_place(name))
         field = {"README.txt": "readme"}.get(name, name)
         for digest in ("blake3", "sha256"):
-            yield damaged(f"{short}-other-{digest}", "F-06", f"Another {digest} of {name} in the head.",
+            yield damaged(f"{short}-other-{digest}", "F-06",
+                          f"Another {digest} of {name} in the head.",
                       head_fields={field: other_digest(field, digest)})
     yield damaged("volumes-is-a-file", "F-01", "A file in the place of volumes.",
-              tidy=lambda made: made.update({"bundle/volumes": made.pop("bundle/volumes/000001.vol")}))
+              tidy=move("bundle/volumes/000001.vol", "bundle/volumes"))
     yield damaged("volume-is-a-directory", "F-01", "A directory in the place of a volume.",
               tidy=move("bundle/volumes/000001.vol", "bundle/volumes/000001.vol/000001.vol"))
     yield damaged("readme-flipped", "F-06", "A README.txt with one bit flipped.",
@@ -336,7 +340,8 @@ def other_number(field, name, step):
 
 def broken_heads():
     zero = "0" * 64
-    yield damaged("other-content-id", "F-22", "Another content_id.", head_fields={"content_id": zero})
+    yield damaged("other-content-id", "F-22", "Another content_id.",
+                  head_fields={"content_id": zero})
     yield bad("other-tree-id", "F-24", "Another tree_id.", head_fields={"tree_id": zero})
     yield damaged("other-pack-root", "F-21", "Another digest of the pack-table root.",
               head_fields={"packs": other_digest("packs", "root")})
@@ -366,23 +371,27 @@ def broken_packs():
               tidy=change_file(volume, lambda data: flip(20)(flip(-1)(data))))
     yield damaged("payload-flipped", "F-82", "A payload with one bit flipped.", one,
               tidy=change_file(volume, flip(index_len + 7)))
-    yield damaged("chunk-of-another-digest", "F-109", "A frame of two chunks, one of them another.", one,
+    yield damaged("chunk-of-another-digest", "F-109",
+                  "A frame of two chunks, one of them another.", one,
               chunks_a_frame=2, changes={"frame 0 0": flip(7)})
     yield damaged("unknown-codec", "F-80", "A frame of a codec that nobody knows.",
               {"m/a": (1, [b"a" * 500])}, encode=lambda raw: (3, 0, rle(raw)))
     yield damaged("frame-does-not-decode", "F-94", "A zstd frame whose block ends early.",
-              {"m/a": (1, [b"a" * 500])}, encode=zstd, changes={"frame 0 0": lambda data: data[:-1]})
+              {"m/a": (1, [b"a" * 500])}, encode=zstd,
+              changes={"frame 0 0": lambda data: data[:-1]})
     yield bad("critical-section-in-index", "F-58", "A critical section of an index.",
               class_name="refused", changes=with_sections("index 0", (9, 1, b"abc")))
     yield bad("critical-section-in-pack-table", "F-58", "A critical section of the pack table.",
               class_name="refused", changes=with_sections("pack root", (9, 1, b"abc")))
     wrong = with_sections("pack root", (9, 0, b"abc"))
     wrong["pack sections"] = lambda _: b"abd"
-    yield damaged("section-of-another-digest", "F-58", "A section of the pack table with another digest.",
+    yield damaged("section-of-another-digest", "F-58",
+                  "A section of the pack table with another digest.",
               changes=wrong)
     yield bad("left-out-of-no-repair", "F-56", "A pack that is not carried, in no repair.",
               left_out=(0,), with_references=False)
-    yield bad("cut-elsewhere", "F-60", "A file of two chunks where F-61 gives one.", one, recut=True)
+    yield bad("cut-elsewhere", "F-60", "A file of two chunks where F-61 gives one.", one,
+              recut=True)
 
 
 def broken_references():
@@ -417,7 +426,10 @@ def broken_references():
 
 def broken_files_of_manifest():
     """Rules that only the bytes of the files can break (F-23)."""
-    for name, what, chunks in (("file", "A file", [noise("a")]), ("empty-file", "An empty file", [])):
+    for name, what, chunks in (
+        ("file", "A file", [noise("a")]),
+        ("empty-file", "An empty file", []),
+    ):
         wrong = hashlib.sha256(b"".join(chunks) + b"!").digest()
         tree_id = hashlib.sha256(f"{wrong.hex()}  m/a\n".encode()).hexdigest()
         yield damaged(f"{name}-of-another-sha256", "F-23", f"{what} with another SHA-256.",

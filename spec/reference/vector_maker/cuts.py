@@ -193,7 +193,8 @@ def broken_safetensors():
               text('{"dtype":"U8","data_offsets":[0.0,END]}'))
     yield bad("exponent-offset", "An offset with an exponent.",
               text('{"dtype":"U8","data_offsets":[0e0,END]}'))
-    yield bad("text-offset", "An offset in quotes.", text('{"dtype":"U8","data_offsets":["0",END]}'))
+    yield bad("text-offset", "An offset in quotes.",
+              text('{"dtype":"U8","data_offsets":["0",END]}'))
     yield bad("negative-offset", "A negative offset.",
               filled(lambda n: '{"a":{"dtype":"U8","data_offsets":[0,%d]},'
                                '"b":{"dtype":"U8","data_offsets":[-1,-1]}}' % n))

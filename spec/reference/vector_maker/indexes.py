@@ -118,8 +118,10 @@ def structure_breaches():
     yield bad("frame-stored-longer", "F-10", "A frame stored in more bytes than it has.",
               index([frame(7, 20), frame(11, 10)], GOOD_RUNS), payload_length=18)
     for name, about, options in (
-        ("sections-descend", "Sections in descending order.", {"sections": [(2, 0, b""), (1, 0, b"")]}),
-        ("section-flag", "A section with a flag that version 1 has not.", {"sections": [(1, 2, b"")]}),
+        ("sections-descend", "Sections in descending order.",
+         {"sections": [(2, 0, b""), (1, 0, b"")]}),
+        ("section-flag", "A section with a flag that version 1 has not.",
+         {"sections": [(1, 2, b"")]}),
         ("section-digest", "A section whose content has another digest.",
          {"sections": [(1, 0, b"abc")], "contents": b"abd"}),
         ("section-cut", "A section whose content ends early.",

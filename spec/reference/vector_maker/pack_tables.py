@@ -136,7 +136,8 @@ def page_cases():
     yield bad("no-index", "F-10", "An index of no bytes.", put_at(INDEX_LEN, u(4, 0)))
     yield bad("index-too-long", "F-10", "An index of 8 MiB and one byte.",
               put_at(INDEX_LEN, u(4, 8 * MIB + 1)))
-    yield bad("payload-too-long", "F-10", "A payload of 36 MiB.", put_at(PAYLOAD_LEN, u(4, 36 * MIB)))
+    yield bad("payload-too-long", "F-10", "A payload of 36 MiB.",
+              put_at(PAYLOAD_LEN, u(4, 36 * MIB)))
     nowhere = pack(0, 1, 0, 1, NOWHERE)
     for name, at, what in (("offset", OFFSET, "an offset"), ("index", INDEX_LEN, "an index"),
                            ("payload", PAYLOAD_LEN, "a payload"), ("digest", DIGEST, "a digest")):
@@ -292,8 +293,8 @@ def piece_cases(good, bad):
                manifest=manifest)
     some = [pack(0, 1, 0, 1, NOWHERE), pack(1, 1, 1, 8, NOWHERE), pack(1, 1, 9, 8, (1, 0, 400, 5)),
             pack(1, 1, 17, 1, NOWHERE), pack(2, 1, 18, 1, NOWHERE)]
-    yield good("repair-of-a-piece", "F-56", "A repair that carries the second of three parts.", some,
-               manifest=manifest, repairs=True)
+    yield good("repair-of-a-piece", "F-56", "A repair that carries the second of three parts.",
+               some, manifest=manifest, repairs=True)
     ends_early = [put_at(ROW_COUNT, u(4, 7))(one) if n == 1 else one for n, one in enumerate(some)]
     yield bad("repair-with-a-row-missing", "F-53", "A pack that is not carried and is a row short.",
               ends_early, manifest=manifest, repairs=True)
@@ -362,8 +363,8 @@ def long_file_cases():
     within = (stepping([1], 1, PAGE_PACKS, 2, PAGE_PACKS)
               + stepping([8, 1], 1101, PAGE_PACKS + 1, 2, PAGE_PACKS)
               + stepping([1], 1, 16_000, 2, PAGE_PACKS))
-    yield case("part-in-two-volumes", "F-53", "untrusted", "A part whose two packs lie in two volumes.",
-               [first, within], 2)
+    yield case("part-in-two-volumes", "F-53", "untrusted",
+               "A part whose two packs lie in two volumes.", [first, within], 2)
     shorter = [stepping([8, 1], pairs, 0), stepping([8], 1, 2 * pairs) + second()]
     yield case("page-of-13796", "F-51", "untrusted", "A first page with a pack less than it holds.",
                shorter, 1)

@@ -1,6 +1,7 @@
 //! Where a file is cut into chunks (F-60 to F-79), pure: the reader owns the buffers.
 
 mod gguf;
+mod json;
 mod mincdc;
 mod npy;
 mod safetensors;

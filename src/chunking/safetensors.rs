@@ -1,10 +1,8 @@
 //! The table of a safetensors file (F-73).
 
+use super::json::{Broken, Json};
 use super::tensors::{Region, Table};
 use crate::format::Element;
-use serde::de::{Deserialize, Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
-use std::borrow::Cow;
-use std::fmt;
 
 /// Longest table, in bytes.
 const TABLE_LEN_MAX: u64 = 16 << 20;
@@ -22,11 +20,9 @@ pub(super) fn read(head: &[u8], file_len: u64) -> Table {
         return Table::Broken;
     }
     let Some(json) = head.get(PREFIX_LEN..table_len as usize) else { return Table::Wants(table_len as usize) };
-    // The text as a whole, since the values that are passed over are not decoded.
-    let json = std::str::from_utf8(json).unwrap_or_default();
-    match serde_json::from_str::<Tensors>(json) {
-        Ok(Tensors(tensors)) => regions(tensors, table_len, file_len),
-        Err(_) => Table::Broken,
+    match std::str::from_utf8(json).map_err(|_| Broken).and_then(tensors) {
+        Ok(tensors) => regions(tensors, table_len, file_len),
+        Err(Broken) => Table::Broken,
     }
 }
 
@@ -44,7 +40,7 @@ fn regions(mut tensors: Vec<Tensor>, table_len: u64, file_len: u64) -> Table {
     regions.push(Region { start: 0, element: Element::Unknown });
     let mut end = 0;
     for tensor in tensors {
-        if tensor.begin != end || tensor.begin > tensor.end {
+        if tensor.begin != end {
             return Table::Broken;
         }
         regions.push(Region { start: table_len + tensor.begin, element: tensor.element });
@@ -59,80 +55,45 @@ struct Tensor {
     element: Element,
 }
 
-/// The tensors of a table. An entry takes 40 bytes of text at least and 24 here, so the limit of the
-/// table bounds the memory.
-struct Tensors(Vec<Tensor>);
-
-impl<'de> Deserialize<'de> for Tensors {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Tensors, D::Error> {
-        deserializer.deserialize_map(TensorsVisitor)
-    }
-}
-
-struct TensorsVisitor;
-
-impl<'de> Visitor<'de> for TensorsVisitor {
-    type Value = Tensors;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object of tensors")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Tensors, A::Error> {
-        let mut tensors = Vec::new();
-        while let Some(Text(name)) = map.next_key()? {
-            if name == "__metadata__" {
-                map.next_value::<IgnoredAny>()?;
-                continue;
-            }
-            let Entry { dtype, offsets: (begin, end) } = map.next_value()?;
-            if begin > end {
-                return Err(A::Error::custom("a tensor ends before it begins"));
-            }
-            tensors.push(Tensor { begin, end, element: dtype });
+/// Reads the tensors of a table. A member takes 40 bytes of text at least and 24 here, so the limit
+/// of the table bounds the memory.
+fn tensors(text: &str) -> Result<Vec<Tensor>, Broken> {
+    let mut json = Json::new(text);
+    let mut tensors = Vec::new();
+    json.object(|json, name| {
+        if name == "__metadata__" {
+            return json.skip();
         }
-        Ok(Tensors(tensors))
-    }
+        tensors.push(tensor(json)?);
+        Ok(())
+    })?;
+    json.finish()?;
+    Ok(tensors)
 }
 
-/// A member of the table. Written out, since a derived one would take an array for it.
-struct Entry {
-    dtype: Element,
-    offsets: (u64, u64),
-}
-
-impl<'de> Deserialize<'de> for Entry {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Entry, D::Error> {
-        deserializer.deserialize_map(EntryVisitor)
-    }
-}
-
-struct EntryVisitor;
-
-impl<'de> Visitor<'de> for EntryVisitor {
-    type Value = Entry;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object with dtype and data_offsets")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Entry, A::Error> {
-        let (mut dtype, mut offsets) = (None, None);
-        while let Some(Text(name)) = map.next_key()? {
-            match &*name {
-                "dtype" if dtype.is_none() => dtype = Some(element(&map.next_value::<Text<'_>>()?.0)),
-                "data_offsets" if offsets.is_none() => offsets = Some(map.next_value()?),
-                "dtype" | "data_offsets" => return Err(A::Error::custom("a member stands twice")),
-                _ => map.next_value::<IgnoredAny>().map(|_| ())?,
-            }
+fn tensor(json: &mut Json<'_>) -> Result<Tensor, Broken> {
+    let (mut dtype, mut offsets) = (None, None);
+    json.object(|json, name| match name {
+        "dtype" if dtype.is_none() => {
+            dtype = Some(element(&json.string()?));
+            Ok(())
         }
-        let entry = dtype.zip(offsets).map(|(dtype, offsets)| Entry { dtype, offsets });
-        entry.ok_or_else(|| A::Error::custom("a member is missing"))
+        "data_offsets" if offsets.is_none() => {
+            let mut both = Vec::with_capacity(2);
+            json.array(
+                |json| if both.len() < 2 { json.digits().map(|offset| both.push(offset)) } else { Err(Broken) },
+            )?;
+            offsets = Some(both);
+            Ok(())
+        }
+        "dtype" | "data_offsets" => Err(Broken),
+        _ => json.skip(),
+    })?;
+    match (dtype, offsets.as_deref()) {
+        (Some(element), Some(&[begin, end])) if begin <= end => Ok(Tensor { begin, end, element }),
+        _ => Err(Broken),
     }
 }
-
-#[derive(serde::Deserialize)]
-struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
 
 fn element(dtype: &str) -> Element {
     match dtype {

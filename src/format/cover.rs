@@ -81,6 +81,8 @@ struct Rest {
     done: u64,
     part_number: u32,
     part_done: u64,
+    /// Where the first pack of the part lies that is carried.
+    part_volume: Option<VolumeNumber>,
     before: Mark,
 }
 
@@ -169,7 +171,8 @@ impl Cover {
     fn open_large_file(&mut self) {
         if let Some(Item::Entry(Entry { index, path, file: Some(file) })) = self.items.pop_front() {
             let before = Mark::start();
-            self.file = Some(Rest { entry: index, path, file, done: 0, part_number: 1, part_done: 0, before });
+            let (done, part_number, part_done, part_volume) = (0, 1, 0, None);
+            self.file = Some(Rest { entry: index, path, file, done, part_number, part_done, part_volume, before });
         }
     }
 
@@ -177,6 +180,11 @@ impl Cover {
         let Some(mut rest) = self.file.take() else { return Ok(()) };
         let bound = part_bound(rest.file.len);
         let (starts, offset) = (rest.part_done == 0, rest.done);
+        // A part with several packs is read as one upload part: it may not be split over volumes.
+        let volume = content.pack.place.map(|place| place.volume);
+        let is_split = rest.part_volume.zip(volume).is_some_and(|(first, own)| first != own);
+        self.rule(!is_split, "F-53", "the packs of a part lie in two volumes")?;
+        rest.part_volume = rest.part_volume.or(volume);
         let mut part_ends = false;
         while content.raw_len < PACK_RAW_LEN && !part_ends {
             let Some(Item::Row(_, row)) = self.items.pop_front() else {
@@ -216,6 +224,7 @@ impl Cover {
             rest.before = mark;
             rest.part_number += 1;
             rest.part_done = 0;
+            rest.part_volume = None;
         }
         self.file = Some(rest);
         Ok(())
@@ -268,9 +277,6 @@ impl Cover {
         let continues = place.volume == volume && place.offset == end;
         let begins = !is_first && Some(place.volume) == volume.next() && place.offset == 0;
         self.rule(continues || begins, "F-55", "it does not lie behind the pack before it")?;
-        // A part with several packs is read as one upload part: it may not be split over volumes.
-        let splits = begins && self.file.as_ref().is_some_and(|file| file.part_done > 0);
-        self.rule(!splits, "F-53", "the packs of a part lie in two volumes")?;
         if is_first || begins {
             let Some(left) = self.volumes_left.checked_sub(1) else {
                 return self.rule(false, "F-55", "there are more volumes than the root states");
@@ -284,5 +290,72 @@ impl Cover {
 
     fn rule(&self, good: bool, rule: &'static str, why: &'static str) -> Result<(), FormatError> {
         if good { Ok(()) } else { Err(FormatError::Pack { pack: self.next_pack, rule, why }) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::format::limits::FILE_LEN_MAX;
+    use crate::format::manifest::Profile;
+    use crate::format::packs::Place;
+    use crate::format::{Digest, Sha256};
+
+    const CHUNK_LEN: u32 = 4 << 20;
+
+    /// Lays the first packs of one file over its rows. Each has its row count and its volume, which is
+    /// 0 where a repair does not carry it.
+    fn take(file_len: u64, packs: &[(u32, u32)]) -> Result<(), FormatError> {
+        let facts = FileFacts { profile: Profile::Mincdc, len: file_len, sha256: Sha256::of(b"") };
+        let path = EntryPath::parse(b"m/large").expect("a path");
+        let mut items = vec![Item::Entry(Entry { index: 0, path, file: Some(facts) })];
+        let mut done = 0;
+        for ordinal in 0..100 {
+            items.push(Item::Row(ordinal, Row { digest: Digest::of(b"chunk"), len: CHUNK_LEN }));
+            done += u64::from(CHUNK_LEN);
+            if done >= part_bound(file_len) {
+                items.push(Item::PartEnd(Mark::start()));
+                done = 0;
+            }
+        }
+        let mut cover = Cover::new(2, true);
+        cover.feed(items);
+        let (mut first_ordinal, mut last) = (0, (0, 0));
+        for &(row_count, volume) in packs {
+            let place = VolumeNumber::new(volume).map(|volume| {
+                let offset = if volume.number() == last.0 { last.1 } else { 0 };
+                Place { volume, offset, index_len: 16, payload_len: 0, index_digest: Digest::of(b"index") }
+            });
+            last = place.map_or(last, |place| (volume, place.end()));
+            cover.take(Pack { first_entry: 0, entry_count: 1, first_ordinal, row_count, place })?;
+            first_ordinal += u64::from(row_count);
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn the_packs_of_a_part_that_are_carried_lie_in_one_volume() {
+        // The bound of the longest file is above 1 GiB, so these packs are of one part.
+        let one_part = |volumes: &[u32]| {
+            let packs: Vec<_> = volumes.iter().map(|&volume| (8, volume)).collect();
+            take(FILE_LEN_MAX, &packs)
+        };
+        for good in [&[1, 1, 1][..], &[0, 1, 1], &[1, 0, 1], &[0, 0, 0, 1]] {
+            assert_eq!(one_part(good), Ok(()), "{good:?}");
+        }
+        for bad in [&[1, 2][..], &[1, 1, 2], &[1, 0, 2], &[0, 1, 2], &[0, 1, 0, 2]] {
+            let found = one_part(bad);
+            assert!(matches!(found, Err(FormatError::Pack { rule: "F-53", .. })), "{bad:?}: {found:?}");
+        }
+    }
+
+    #[test]
+    fn a_part_may_begin_a_volume_with_its_first_pack_that_is_carried() {
+        // Parts of nine chunks, in packs of eight and one.
+        let len = 9000 * (32 << 20) + 1;
+        for good in [[1, 1, 2, 2], [1, 1, 0, 2], [1, 0, 2, 2], [1, 0, 0, 2], [0, 1, 2, 0]] {
+            let packs: Vec<_> = good.iter().zip([8, 1, 8, 1]).map(|(&volume, rows)| (rows, volume)).collect();
+            assert_eq!(take(len, &packs), Ok(()), "{good:?}");
+        }
     }
 }

@@ -4,7 +4,7 @@ use super::path::PathError;
 use super::{Digest, Structure};
 use crate::error::Class;
 
-/// Bytes that the head leads to and that break a rule of the format.
+/// Structures that the head leads to and that are not those that are due, or break a rule of the format.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum FormatError {
@@ -68,6 +68,14 @@ pub enum FormatError {
         /// The digest of the bytes.
         found: Digest,
     },
+    /// The content of an extra section has another digest than its record says.
+    #[error("the content of a section of the {structure} at byte {offset} breaks F-58: it has another digest")]
+    SectionDigest {
+        /// The structure.
+        structure: &'static str,
+        /// Where in it.
+        offset: u64,
+    },
     /// A critical extra section is not known to this version.
     #[error("{structure} has critical section {kind}, which this version does not know")]
     UnknownSection {
@@ -79,11 +87,13 @@ pub enum FormatError {
 }
 
 impl FormatError {
-    /// Returns whose problem this is.
+    /// Returns whose problem this is (F-11): bytes with the digest that is due were signed, so that no
+    /// other copy mends what is wrong with them.
     pub fn class(&self) -> Class {
         match self {
             FormatError::UnknownSection { .. } => Class::Refused,
-            _ => Class::Damaged,
+            FormatError::StructureDigest { .. } | FormatError::SectionDigest { .. } => Class::Damaged,
+            _ => Class::Untrusted,
         }
     }
 
@@ -94,7 +104,7 @@ impl FormatError {
                 Some(rule)
             }
             FormatError::StructureDigest { .. } => Some("F-21"),
-            FormatError::UnknownSection { .. } => Some("F-58"),
+            FormatError::UnknownSection { .. } | FormatError::SectionDigest { .. } => Some("F-58"),
             FormatError::Truncated { .. } | FormatError::Path { .. } => None,
         }
     }

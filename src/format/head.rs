@@ -255,22 +255,34 @@ impl Head {
     pub fn check(&self) -> Result<(), HeadError> {
         let rule = |good: bool, field, rule| if good { Ok(()) } else { Err(HeadError::Field { field, rule }) };
         let in_range = |counter: u64| (1..=COUNTER_MAX).contains(&counter);
-        rule(in_range(self.counter), "counter", "F-120")?;
+        rule(in_range(self.counter), "counter", "F-125")?;
         if let Some(previous) = &self.previous {
             rule(in_range(previous.counter) && previous.counter < self.counter, "previous", "F-120")?;
         }
         rule(self.not_after.is_none_or(|end| end >= self.created_at), "not_after", "F-120")?;
         self.check_lengths()?;
-        rule(self.bases.len() <= BASE_COUNT_MAX, "bases", "limits")?;
-        rule(self.bases.iter().all(|base| in_range(base.counter)), "bases", "F-120")?;
+        rule(self.bases.len() <= BASE_COUNT_MAX, "bases", "F-10")?;
+        rule(self.bases.iter().all(|base| in_range(base.counter)), "bases", "F-125")?;
+        rule(self.has_good_bases(), "bases", "F-126")?;
         rule(self.repairs.is_none_or(|release| release == self.release()), "repairs", "F-120")?;
-        rule(self.attachments.len() <= ATTACHMENT_COUNT_MAX, "attachments", "limits")?;
-        rule(self.attachments.iter().all(|one| one.length <= ATTACHMENT_LEN_MAX), "attachments", "limits")?;
-        rule(self.critical.len() <= CRITICAL_COUNT_MAX, "critical", "limits")?;
+        rule(self.attachments.len() <= ATTACHMENT_COUNT_MAX, "attachments", "F-10")?;
+        rule(self.attachments.iter().all(|one| one.length <= ATTACHMENT_LEN_MAX), "attachments", "F-10")?;
+        rule(self.critical.len() <= CRITICAL_COUNT_MAX, "critical", "F-10")?;
         rule(self.critical.is_sorted_by(|one, next| one < next), "critical", "F-120")?;
-        rule(self.ext.len() <= EXT_COUNT_MAX, "ext", "limits")?;
+        rule(self.ext.len() <= EXT_COUNT_MAX, "ext", "F-10")?;
         let good_value = |value: &String| value.len() <= EXT_VALUE_LEN_MAX && value.bytes().all(is_printable);
         rule(self.ext.values().all(good_value), "ext", "F-120")
+    }
+
+    /// Checks F-126. There are at most 16 bases.
+    fn has_good_bases(&self) -> bool {
+        self.bases.iter().enumerate().all(|(index, base)| {
+            let is_earlier = base.stream != self.stream || base.counter < self.counter;
+            let is_other = |other: &Base| {
+                other.content_id != base.content_id && (&other.stream, other.counter) != (&base.stream, base.counter)
+            };
+            is_earlier && base.content_id != self.content_id && self.bases[..index].iter().all(is_other)
+        })
     }
 
     fn check_lengths(&self) -> Result<(), HeadError> {
@@ -280,15 +292,15 @@ impl Head {
         rule((1..=packs.length).contains(&packs.root_length), "packs", "F-122")?;
         let roots_len = manifest.root_length.checked_add(packs.root_length);
         rule(roots_len.is_some_and(|len| len <= ROOTS_LEN_MAX), "manifest", "F-122")?;
-        rule(manifest.length <= TOTAL_LEN_MAX && packs.length <= TOTAL_LEN_MAX, "manifest", "limits")?;
-        rule((1..=README_LEN_MAX).contains(&self.readme.length), "readme", "limits")?;
+        rule(manifest.length <= TOTAL_LEN_MAX && packs.length <= TOTAL_LEN_MAX, "manifest", "F-125")?;
+        rule((1..=README_LEN_MAX).contains(&self.readme.length), "readme", "F-10")?;
         let volumes = &self.volumes;
-        rule(volumes.count <= VOLUME_COUNT_MAX && volumes.length <= TOTAL_LEN_MAX, "volumes", "limits")?;
-        rule(volumes.count > 0 && volumes.length > 0, "volumes", "F-122")?;
+        rule(volumes.count <= VOLUME_COUNT_MAX && volumes.length <= TOTAL_LEN_MAX, "volumes", "F-125")?;
+        rule(volumes.count > 0 && volumes.length > 0, "volumes", "F-125")?;
         let totals = &self.totals;
-        rule(totals.files > 0, "totals", "F-40")?;
-        rule(totals.bytes <= TOTAL_LEN_MAX && totals.files <= TOTAL_LEN_MAX, "totals", "limits")?;
-        rule(totals.directories <= TOTAL_LEN_MAX, "totals", "limits")
+        rule(totals.files > 0, "totals", "F-125")?;
+        rule(totals.bytes <= TOTAL_LEN_MAX && totals.files <= TOTAL_LEN_MAX, "totals", "F-125")?;
+        rule(totals.directories <= TOTAL_LEN_MAX, "totals", "F-125")
     }
 }
 
@@ -393,6 +405,62 @@ pub(crate) mod tests {
             assert!(text.contains(from), "{from}");
             assert!(Head::decode(text.replacen(from, to, 1).as_bytes()).is_err(), "{to}");
         }
+    }
+
+    /// Tells whether the head is read after `change`, encoded as it should be.
+    fn reads(change: impl FnOnce(&mut Head)) -> bool {
+        let mut head = full_head();
+        change(&mut head);
+        Head::decode(&head.encode()).is_ok()
+    }
+
+    #[test]
+    fn every_number_has_its_bounds() {
+        let most = (1 << 53) - 1;
+        type Set = fn(&mut Head, u64);
+        let fields: [(Set, u64, u64); 9] = [
+            (|head, value| head.manifest.length = value, 100, most),
+            (|head, value| head.packs.length = value, 100, most),
+            (|head, value| head.readme.length = value, 1, 64 << 10),
+            (|head, value| head.volumes.length = value, 1, most),
+            (|head, value| head.volumes.count = value as u32, 1, 999_999),
+            (|head, value| head.totals.files = value, 1, most),
+            (|head, value| head.totals.directories = value, 0, most),
+            (|head, value| head.totals.bytes = value, 0, most),
+            (|head, value| head.attachments[0].length = value, 0, 16 << 20),
+        ];
+        for (index, (set, least, most)) in fields.into_iter().enumerate() {
+            assert!(reads(|head| set(head, least)) && reads(|head| set(head, most)), "{index}");
+            assert!(!reads(|head| set(head, most + 1)), "{index}");
+            assert!(least == 0 || !reads(|head| set(head, least - 1)), "{index}");
+        }
+        let counters = |counter: u64| {
+            reads(|head| {
+                head.counter = counter;
+                head.previous = None;
+                head.bases.clear();
+                head.repairs = None;
+            })
+        };
+        assert!(counters(1) && counters(most) && !counters(0) && !counters(most + 1));
+        assert!(!reads(|head| head.bases[0].counter = 0));
+        let other = |head: &mut Head| head.bases[0].stream = Name::parse("other").expect("a name");
+        assert!(reads(|head| (head.bases[0].counter, _) = (most, other(head))));
+        assert!(!reads(|head| (head.bases[0].counter, _) = (most + 1, other(head))));
+    }
+
+    #[test]
+    fn each_base_is_another_release_and_an_earlier_one_of_the_own_stream() {
+        let add = |stream: &str, counter, content: &[u8]| {
+            let stream = Name::parse(stream).expect("a name");
+            let base = Base { stream, counter, content_id: Digest::of(content) };
+            reads(|head| head.bases.push(base))
+        };
+        assert!(add("models-eu", 6, b"another") && add("other", 5, b"another") && add("other", 7, b"another"));
+        assert!(!add("models-eu", 7, b"another"), "not earlier");
+        assert!(!add("models-eu", 5, b"another"), "the release twice, forked");
+        assert!(!add("other", 5, b"base"), "the content twice");
+        assert!(!add("other", 5, b"content"), "the own content");
     }
 
     #[test]

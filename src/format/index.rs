@@ -140,7 +140,7 @@ impl Index {
     /// Refuses every breach of F-101 to F-105, F-107 for repeats, and F-108.
     pub fn decode(bytes: &[u8], rows: &[Row], payload_len: u32) -> Result<Index, FormatError> {
         let mut reader = Reader::new("index", bytes);
-        reader.rule(bytes.len() <= INDEX_LEN_MAX as usize, "limits", "index is too long")?;
+        reader.rule(bytes.len() <= INDEX_LEN_MAX as usize, "F-10", "index is too long")?;
         let (version, suite) = (reader.u16()?, reader.u16()?);
         reader.rule(version == VERSION, "F-101", "unknown version")?;
         reader.rule(suite == SUITE, "F-20", "unknown suite")?;
@@ -148,7 +148,7 @@ impl Index {
         let (section_count, reserved) = (reader.u16()?, reader.u16()?);
         reader.rule(reserved == 0, "F-101", "reserved bytes are not zero")?;
         let counts_fit = frame_count <= PACK_ROW_COUNT_MAX && run_count <= PACK_ROW_COUNT_MAX;
-        reader.rule(counts_fit, "limits", "index has too many frames or runs")?;
+        reader.rule(counts_fit, "F-10", "index has too many frames or runs")?;
         let frames = decode_frames(&mut reader, frame_count, payload_len)?;
         let sources = decode_runs(&mut reader, run_count, rows.len())?;
         skip_section_contents(&mut reader, section_count)?;
@@ -209,8 +209,8 @@ fn decode_frames(reader: &mut Reader<'_>, count: u32, payload_len: u32) -> Resul
     let mut stored_sum = 0;
     for _ in 0..count {
         let (stored_len, raw_len) = (reader.u32()?, reader.u32()?);
-        reader.rule((1..=FRAME_RAW_LEN_MAX).contains(&raw_len), "limits", "raw length of a frame is out of range")?;
-        reader.rule((1..=raw_len).contains(&stored_len), "limits", "stored length of a frame is out of range")?;
+        reader.rule((1..=FRAME_RAW_LEN_MAX).contains(&raw_len), "F-10", "raw length of a frame is out of range")?;
+        reader.rule((1..=raw_len).contains(&stored_len), "F-10", "stored length of a frame is out of range")?;
         let codec = CodecId { codec: reader.u8()?, parameter: reader.u8()? };
         let reserved = reader.u16()?;
         reader.rule(reserved == 0, "F-101", "reserved bytes are not zero")?;
@@ -259,7 +259,9 @@ fn skip_section_contents(reader: &mut Reader<'_>, count: u16) -> Result<(), Form
     let sections: Vec<Section> = decode_sections(reader, count)?;
     for section in sections {
         let content = reader.take(section.len as usize)?;
-        reader.rule(Digest::of(content) == section.digest, "F-58", "section content has another digest")?;
+        if Digest::of(content) != section.digest {
+            return Err(FormatError::SectionDigest { structure: "index", offset: reader.offset() as u64 });
+        }
     }
     Ok(())
 }
@@ -321,7 +323,7 @@ mod tests {
         assert_eq!(broken(|index| index.sources[2] = RowSource::Repeat { row: 1 }), Some("F-105"));
         assert_eq!(broken(|index| index.frames[0].raw_len = 19), Some("F-104"));
         assert_eq!(broken(|index| index.frames[0].stored_len = 8), Some("F-102"));
-        assert_eq!(broken(|index| index.frames[1].stored_len = 11), Some("limits"));
+        assert_eq!(broken(|index| index.frames[1].stored_len = 11), Some("F-10"));
         assert_eq!(broken(|index| index.sources.truncate(6)), Some("F-102"));
         assert_eq!(broken(|index| index.sources.swap(0, 1)), Some("F-104"));
         assert_eq!(broken(|index| index.sources[5] = RowSource::New { frame: 5 }), Some("F-104"));

@@ -1,4 +1,4 @@
-//! Every promised bound of the format, in one place (`spec/format.md`, section "Limits").
+//! Every promised bound of the format, in one place (F-10).
 //!
 //! A length from outside is compared with its limit here, and with the bytes left, before anything
 //! is allocated.
@@ -27,9 +27,10 @@ pub const ROOTS_LEN_MAX: u64 = 64 << 20;
 pub const HEAD_LEN_MAX: u64 = 1 << 20;
 /// Longest file, in bytes.
 pub const FILE_LEN_MAX: u64 = 1 << 44;
-/// Largest total of all files, and the largest number in the head.
-pub const TOTAL_LEN_MAX: u64 = 1 << 53;
-/// Largest counter, chosen so that every JSON reader keeps it exact.
+/// Largest total of all files, and the largest number in the head, so that every JSON reader keeps it
+/// exact.
+pub const TOTAL_LEN_MAX: u64 = (1 << 53) - 1;
+/// Largest counter, for the same reason.
 pub const COUNTER_MAX: u64 = (1 << 53) - 1;
 /// Largest step from the installed counter to the next one.
 pub const COUNTER_JUMP_MAX: u64 = 1 << 20;

@@ -181,7 +181,7 @@ impl ManifestRoot {
         let (entry_count, file_count) = (reader.u64()?, reader.u64()?);
         let (row_count, total_len) = (reader.u64()?, reader.u64()?);
         reader.rule((1..=entry_count).contains(&file_count), "F-40", "there is no file, or more files than entries")?;
-        reader.rule(total_len <= TOTAL_LEN_MAX, "limits", "the files are longer than 2^53 bytes")?;
+        reader.rule(total_len <= TOTAL_LEN_MAX, "F-10", "the files have 2^53 bytes or more")?;
         reader.rule(row_count <= total_len, "F-40", "there are more rows than bytes")?;
         let mut pages: Vec<PageFacts> = Vec::new();
         for _ in 0..page_count {
@@ -211,7 +211,7 @@ impl ManifestRoot {
 fn decode_page_facts(reader: &mut Reader<'_>) -> Result<PageFacts, FormatError> {
     let digest = Digest::from_bytes(reader.array()?);
     let len = reader.u32()?;
-    reader.rule(len as usize > PAGE_START_LEN && len <= PAGE_LEN_MAX, "limits", "page length is out of range")?;
+    reader.rule(len as usize > PAGE_START_LEN && len <= PAGE_LEN_MAX, "F-10", "page length is out of range")?;
     let (first_entry, first_ordinal) = (reader.u64()?, reader.u64()?);
     let path_len = reader.u16()? as usize;
     let first_path = decode_path(reader, path_len)?;
@@ -239,7 +239,7 @@ impl<'a> PageReader<'a> {
     /// Refuses a page that is too short or too long.
     pub fn new(bytes: &'a [u8]) -> Result<PageReader<'a>, FormatError> {
         let mut reader = Reader::new("manifest page", bytes);
-        reader.rule(bytes.len() <= PAGE_LEN_MAX as usize, "limits", "page is too long")?;
+        reader.rule(bytes.len() <= PAGE_LEN_MAX as usize, "F-10", "page is too long")?;
         let first_offset = reader.u64()?;
         reader.rule(!reader.is_at_end(), "F-47", "page has no record")?;
         Ok(PageReader { reader, first_offset, has_failed: false })
@@ -264,7 +264,7 @@ impl<'a> PageReader<'a> {
                 let profile = Profile::from_id(reader.u8()?);
                 let Some(profile) = profile else { return Err(reader.breach("F-44", "unknown profile")) };
                 let file_len = reader.u64()?;
-                reader.rule(file_len <= FILE_LEN_MAX, "limits", "file is longer than 2^44 bytes")?;
+                reader.rule(file_len <= FILE_LEN_MAX, "F-10", "file is longer than 2^44 bytes")?;
                 let sha256 = Sha256::from_bytes(reader.array()?);
                 let path = decode_path(reader, len as usize)?;
                 reader.rule(!path.below_root().is_empty(), "F-36", "a file needs a name below its root")?;
@@ -272,7 +272,7 @@ impl<'a> PageReader<'a> {
             }
             KIND_DIRECTORY => Ok(Record::Directory(decode_path(reader, len as usize)?)),
             KIND_ROW => {
-                reader.rule((1..=CHUNK_LEN_MAX).contains(&len), "limits", "chunk length is out of range")?;
+                reader.rule((1..=CHUNK_LEN_MAX).contains(&len), "F-10", "chunk length is out of range")?;
                 Ok(Record::Row(Row { digest: Digest::from_bytes(reader.array()?), len }))
             }
             KIND_MARK => {

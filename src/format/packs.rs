@@ -128,7 +128,7 @@ impl Pack {
         let (first_entry, entry_count) = (reader.u64()?, reader.u32()?);
         let (first_ordinal, row_count) = (reader.u64()?, reader.u32()?);
         let entries_fit = (1..=PACK_ENTRY_COUNT_MAX).contains(&entry_count);
-        reader.rule(entries_fit && row_count <= PACK_ROW_COUNT_MAX, "limits", "pack has too many entries or rows")?;
+        reader.rule(entries_fit && row_count <= PACK_ROW_COUNT_MAX, "F-10", "pack has too many entries or rows")?;
         let (volume, offset) = (reader.u32()?, reader.u64()?);
         let (index_len, payload_len) = (reader.u32()?, reader.u32()?);
         let index_digest = Digest::from_bytes(reader.array()?);
@@ -138,10 +138,10 @@ impl Pack {
             return Ok(Pack { first_entry, entry_count, first_ordinal, row_count, place: None });
         }
         let Some(volume) = VolumeNumber::new(volume) else {
-            return Err(reader.breach("limits", "volume number is out of range"));
+            return Err(reader.breach("F-10", "volume number is out of range"));
         };
-        reader.rule((1..=INDEX_LEN_MAX).contains(&index_len), "limits", "index length is out of range")?;
-        reader.rule(u64::from(payload_len) < PACK_RAW_LEN_END, "limits", "payload is too long")?;
+        reader.rule((1..=INDEX_LEN_MAX).contains(&index_len), "F-10", "index length is out of range")?;
+        reader.rule(u64::from(payload_len) < PACK_RAW_LEN_END, "F-10", "payload is too long")?;
         let place = Place { volume, offset, index_len, payload_len, index_digest };
         Ok(Pack { first_entry, entry_count, first_ordinal, row_count, place: Some(place) })
     }
@@ -220,7 +220,7 @@ impl PackRoot {
         let (page_count, pack_count) = (reader.u32()?, reader.u64()?);
         reader.rule((1..=PAGE_COUNT_MAX).contains(&page_count), "F-50", "page count is out of range")?;
         let volume_count = reader.u32()?;
-        reader.rule((1..=VOLUME_COUNT_MAX).contains(&volume_count), "limits", "volume count is out of range")?;
+        reader.rule((1..=VOLUME_COUNT_MAX).contains(&volume_count), "F-10", "volume count is out of range")?;
         let section_count = reader.u16()?;
         let reserved = reader.u16()?;
         reader.rule(reserved == 0, "F-50", "reserved bytes are not zero")?;
@@ -273,7 +273,7 @@ pub(super) fn put_sections(sections: &[Section], out: &mut Vec<u8>) {
 
 /// Reads section records and refuses critical ones, since this version knows none.
 pub(super) fn decode_sections(reader: &mut Reader<'_>, count: u16) -> Result<Vec<Section>, FormatError> {
-    reader.rule(count <= SECTION_COUNT_MAX, "limits", "there are too many sections")?;
+    reader.rule(count <= SECTION_COUNT_MAX, "F-10", "there are too many sections")?;
     let mut sections: Vec<Section> = Vec::new();
     for _ in 0..count {
         let (kind, flags) = (reader.u16()?, reader.u16()?);

@@ -2,7 +2,7 @@
 //! against each other (F-42 to F-48).
 
 use super::error::{FormatError, prove};
-use super::limits::PAGE_LEN_MAX;
+use super::limits::{PACK_RAW_LEN, PACK_ROW_COUNT_MAX, PAGE_LEN_MAX};
 use super::manifest::{FileFacts, ManifestRoot, PageFacts, PageReader, Profile, Record, Row, Tail, part_bound};
 use super::{EntryPath, Mark, Structure};
 
@@ -50,6 +50,9 @@ struct OpenFile {
     bound: u64,
     part_len: u64,
     mark_due: bool,
+    /// Of the piece that one pack holds (F-53).
+    piece_len: u64,
+    piece_row_count: u32,
 }
 
 impl ManifestWalk {
@@ -134,6 +137,12 @@ impl ManifestWalk {
         self.file.done += u64::from(row.len);
         self.file.part_len += u64::from(row.len);
         self.file.mark_due = self.file.part_len >= self.file.bound && self.file.done < self.file.len;
+        self.file.piece_len += u64::from(row.len);
+        self.file.piece_row_count += 1;
+        self.rule(self.file.piece_row_count <= PACK_ROW_COUNT_MAX, "F-59", "no pack can have so many rows")?;
+        if self.file.piece_len >= PACK_RAW_LEN || self.file.mark_due {
+            (self.file.piece_len, self.file.piece_row_count) = (0, 0);
+        }
         self.next_ordinal += 1;
         Ok(Item::Row(self.next_ordinal - 1, row))
     }
@@ -294,6 +303,34 @@ mod tests {
         let (root, last) = encoder.finish();
         pages.extend(last);
         assert!(matches!(walk(&root, &pages), Err(FormatError::Entry { entry: 2, rule: "F-42", .. })));
+    }
+
+    #[test]
+    fn a_file_has_no_more_rows_than_its_packs_can_have() {
+        // A piece of 65,536 rows that ends with its last one, and what is left of the file.
+        let (short, last) = (450, (32 << 20) - 450 * 65_535);
+        let file = |more_rows: u32, rest_rows: u32| {
+            let (mut encoder, mut pages) = (ManifestEncoder::new(), Vec::new());
+            let lens =
+                [vec![short; 65_535], vec![1; more_rows as usize], vec![last], vec![1; rest_rows as usize]].concat();
+            let len = lens.iter().map(|len| u64::from(*len)).sum();
+            collect(&mut pages, encoder.push_file(path("m/a"), &facts(len, Profile::Mincdc)));
+            let mut done = 0;
+            for &len in &lens {
+                collect(&mut pages, encoder.push_row(&Row { digest: Digest::of(b"x"), len }));
+                done += u64::from(len);
+                if len == last && rest_rows > 0 {
+                    let tail = vec![0; (done % 64) as usize];
+                    collect(&mut pages, encoder.push_mark(&Mark::from_parts([0; 8], &tail, done).expect("its tail")));
+                }
+            }
+            let (root, page) = encoder.finish();
+            pages.extend(page);
+            walk(&root, &pages).map(|_| ())
+        };
+        assert_eq!((file(0, 0), file(0, 65_536)), (Ok(()), Ok(())));
+        assert!(matches!(file(1, 0), Err(FormatError::Entry { entry: 0, rule: "F-59", .. })));
+        assert!(matches!(file(0, 65_537), Err(FormatError::Entry { entry: 0, rule: "F-59", .. })));
     }
 
     #[test]

@@ -48,8 +48,8 @@ pub enum BundleError {
         /// The file.
         name: String,
     },
-    /// Bytes that are not those that the head leads to.
-    #[error("{name} is damaged at byte {offset}")]
+    /// Bytes that are not those that the head leads to, or that break a rule.
+    #[error("{name} can't be used from byte {offset}")]
     Damaged {
         /// The file.
         name: String,
@@ -78,7 +78,8 @@ impl BundleError {
         match self {
             BundleError::Missing { .. } => Class::Incomplete,
             BundleError::Damaged { source, .. } => source.class(),
-            BundleError::OtherLen { .. } => Class::Damaged,
+            // Both sides of the comparison were signed (F-11).
+            BundleError::OtherLen { .. } => Class::Untrusted,
             BundleError::Media(error) => error.class(),
             BundleError::Store(error) => error.class(),
         }
@@ -219,9 +220,13 @@ impl Bundle {
         let page_count = if is_manifest { self.manifest.pages.len() } else { self.packs.pages.len() };
         let pages = (0..page_count)
             .map(move |index| if is_manifest { self.manifest_page(index) } else { self.pack_page_bytes(index) });
-        let section_count = if is_manifest { 0 } else { self.packs.sections.len() };
-        let sections = (0..section_count).map(|index| self.section_bytes(index));
-        std::iter::once(Ok(root)).chain(pages).chain(sections)
+        let sections = (!is_manifest).then(|| self.sections());
+        std::iter::once(Ok(root)).chain(pages).chain(sections.into_iter().flatten())
+    }
+
+    /// Returns the contents of the extra sections of the pack table in order, each proven (F-58).
+    pub fn sections(&self) -> impl Iterator<Item = Result<Vec<u8>, BundleError>> + '_ {
+        (0..self.packs.sections.len()).map(|index| self.section_bytes(index))
     }
 
     fn pack_page_bytes(&self, index: usize) -> Result<Vec<u8>, BundleError> {
@@ -241,9 +246,8 @@ impl Bundle {
         let offset = self.head.packs.length - behind;
         let place = Place { file: MetaFile::Packs, offset, len: section.len as usize };
         read_proven(&self.sources, &place, |bytes| {
-            let why = "section content has another digest";
-            let breach = FormatError::Breach { structure: "pack table", offset, rule: "F-58", why };
-            if Digest::of(bytes) == section.digest { Ok(bytes.to_vec()) } else { Err(breach) }
+            let is_due = Digest::of(bytes) == section.digest;
+            is_due.then(|| bytes.to_vec()).ok_or(FormatError::SectionDigest { structure: "pack table", offset })
         })
     }
 
@@ -300,8 +304,13 @@ fn read_proven<T>(
         match decode(&bytes) {
             Ok(value) => return Ok(value),
             Err(error) => {
+                let is_signed = error.class() != Class::Damaged;
                 let name = source.describe(place.file);
                 worst = BundleError::Damaged { name, offset: place.offset, source: error };
+                if is_signed {
+                    // Every other copy with the digest that is due says the same.
+                    break;
+                }
             }
         }
     }

@@ -84,8 +84,12 @@ pub fn read_contents<T: Taker>(
 ) -> Result<ReadReport, T::Error> {
     let lookup = Lookup::new();
     let resolver = Resolver::new(bundle, volumes, &lookup, &NoSpares);
-    let mut reader =
-        Reader { resolver: &resolver, packs: PackReader::new(), raw: Vec::new(), report: ReadReport::default() };
+    let mut reader = Reader {
+        resolver: &resolver,
+        packs: PackReader::new(resolver.base_count()),
+        raw: Vec::new(),
+        report: ReadReport::default(),
+    };
     for content in bundle.contents() {
         if progress.is_cancelled() {
             reader.report.is_cancelled = true;

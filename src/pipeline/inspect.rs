@@ -85,10 +85,14 @@ impl Opened {
     /// Reads what was found without any check of signatures.
     ///
     /// # Errors
-    /// It is no head, or the roots can't be read.
+    /// It is no head, or it has a critical feature that is not known (F-123), or the roots can't be
+    /// read.
     pub fn untrusted(found: Found) -> Result<Opened, OpenError> {
         let media: Vec<Arc<Medium>> = found.media.into_iter().map(Arc::new).collect();
         let head = UntrustedHead::decode(&found.head)?;
+        if let Some(name) = head.head().unknown_critical() {
+            return Err(TrustError::UnknownCritical { name: name.clone() }.into());
+        }
         let kind = Kind::Untrusted(Box::new(Bundle::open_untrusted(&head, sources_of(&media))?));
         Ok(Opened { kind, media, signatures: found.signatures })
     }

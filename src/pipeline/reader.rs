@@ -3,9 +3,10 @@
 //! What differs between those who read packs is theirs: where the bytes of a reference come from, what
 //! is said of damage, and what becomes of rows that can't be had.
 
+use super::bundle::BundleError;
 use super::resolve::ResolveError;
 use super::unpack::{
-    Carried, Copies, Damage, DamageFact, ProvenIndex, ReferenceRun, Unpacker, copy_repeats, needs_base, read_index,
+    Carried, Copies, Damage, DamageFact, ProvenIndex, ReferenceRun, Unpacker, base_fact, copy_repeats, read_index,
     reference_runs, spread,
 };
 use super::volumes::PackSource;
@@ -51,15 +52,16 @@ impl CopyRead {
 pub type SourceRead = (Arc<dyn PackSource>, CopyRead);
 
 /// Reads packs, one after the other; a worker keeps one.
-#[derive(Default)]
 pub struct PackReader {
     unpacker: Unpacker,
+    /// How many bases the head lists.
+    base_count: usize,
 }
 
 impl PackReader {
-    /// Returns a reader.
-    pub fn new() -> PackReader {
-        PackReader::default()
+    /// Returns a reader for a bundle whose head lists `base_count` bases.
+    pub fn new(base_count: usize) -> PackReader {
+        PackReader { unpacker: Unpacker::default(), base_count }
     }
 
     /// Reads a copy of a pack into `raw`, which has the pack's raw length. `fill` puts the bytes of
@@ -78,8 +80,9 @@ impl PackReader {
             Ok(proven) => proven,
             Err(damage) => return Ok(CopyRead::lost(pack, None, damage)),
         };
-        if needs_base(&index) {
-            return Ok(CopyRead { bad_index: bad_copy, ..CopyRead::lost(pack, Some(index), base_damage(pack)) });
+        if let Some(fact) = base_fact(&index, self.base_count) {
+            let damage = pack.index_damage(fact, 0..pack.content.rows.len());
+            return Ok(CopyRead { bad_index: bad_copy, ..CopyRead::lost(pack, Some(index), damage) });
         }
         let mut damages = self.unpacker.decode_new(pack, &index, source, raw);
         let (mut absent, mut absent_rows) = (BTreeSet::new(), Vec::new());
@@ -90,6 +93,7 @@ impl PackReader {
                     absent.insert(volume);
                     absent_rows.push(run.rows);
                 }
+                Err(ResolveError::NotCarried) => absent_rows.push(run.rows),
                 Err(error) => damages.push(reference_damage(pack, error, run.rows)),
             }
         }
@@ -133,10 +137,9 @@ impl PackReader {
     pub fn check_stored(&mut self, pack: &Carried<'_>, source: &dyn PackSource) -> Vec<Damage> {
         match read_index(source, pack, Copies::Both) {
             Ok(ProvenIndex { index, bad_copy }) => {
-                let damages = if needs_base(&index) {
-                    vec![base_damage(pack)]
-                } else {
-                    self.unpacker.check_stored(pack, &index, source)
+                let damages = match base_fact(&index, self.base_count) {
+                    Some(fact) => vec![pack.index_damage(fact, 0..pack.content.rows.len())],
+                    None => self.unpacker.check_stored(pack, &index, source),
                 };
                 bad_copy.into_iter().chain(damages).collect()
             }
@@ -150,18 +153,14 @@ pub(super) fn ended_file_count(content: &PackContent) -> u64 {
     content.pieces.iter().filter(|piece| piece.file.is_some() && piece.part.is_last).count() as u64
 }
 
-fn base_damage(pack: &Carried<'_>) -> Damage {
-    let fact = DamageFact::Reference { rule: "F-102", why: "it refers to a base that the head does not list" };
-    pack.index_damage(fact, 0..pack.content.rows.len())
-}
-
 fn reference_damage(pack: &Carried<'_>, error: ResolveError, rows: Range<usize>) -> Damage {
-    match error {
-        ResolveError::Damaged(damage) => Damage { rows: rows.map(|row| row as u32).collect(), ..*damage },
-        ResolveError::Breach { rule, why } => pack.index_damage(DamageFact::Reference { rule, why }, rows),
-        ResolveError::Absent { .. } | ResolveError::Bundle(_) => {
-            let fact = DamageFact::Reference { rule: "F-106", why: "manifest or pack table can't be read" };
-            pack.index_damage(fact, rows)
+    let fact = match error {
+        ResolveError::Damaged(damage) => return Damage { rows: rows.map(|row| row as u32).collect(), ..*damage },
+        ResolveError::Breach { rule, why } => DamageFact::Reference { rule, why },
+        ResolveError::Bundle(error) => DamageFact::Lookup(Box::new(error)),
+        ResolveError::Absent { .. } | ResolveError::NotCarried => {
+            DamageFact::Lookup(Box::new(BundleError::Missing { name: "the pack that a reference leads to".to_owned() }))
         }
-    }
+    };
+    pack.index_damage(fact, rows)
 }

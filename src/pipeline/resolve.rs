@@ -42,6 +42,9 @@ pub enum ResolveError {
         /// The volume of that pack.
         volume: VolumeNumber,
     },
+    /// This is a repair, and it does not carry the pack that has them.
+    #[error("a chunk is in a pack that this repair does not carry")]
+    NotCarried,
     /// The reference, or the pack it leads to, is damaged.
     #[error("a referenced chunk can't be had")]
     Damaged(#[source] Box<Damage>),
@@ -99,6 +102,11 @@ impl<'a> Resolver<'a> {
         Resolver { bundle, volumes, lookup, spares, packs: Mutex::default(), frames: Mutex::default() }
     }
 
+    /// Returns how many bases the head lists.
+    pub fn base_count(&self) -> usize {
+        self.bundle.head().bases.len()
+    }
+
     /// Returns every copy of a pack that is at hand: those on media, then the spare one; none for a pack
     /// that is not carried.
     pub fn sources(&self, number: u64, pack: &Pack) -> Vec<Arc<dyn PackSource>> {
@@ -153,7 +161,8 @@ impl<'a> Resolver<'a> {
     /// Fills `raw`, the bytes of the run's rows, from the packs that carry them, proven.
     ///
     /// # Errors
-    /// [`ResolveError::Absent`] where such a pack is not at hand; the run is then unfilled in part.
+    /// [`ResolveError::Absent`] or [`ResolveError::NotCarried`] where such a pack is not at hand; the
+    /// run is then unfilled in part.
     pub fn fill_from_packs(
         &self,
         content: &PackContent,
@@ -220,7 +229,7 @@ impl<'a> Resolver<'a> {
         let raw_len = rows.iter().map(|row| u64::from(row.len)).sum();
         let content = PackContent { number, pack, rows, pieces: Vec::new(), raw_len };
         let Some(carried) = Carried::new(&content) else {
-            return Err(ResolveError::Breach { rule: "F-56", why: "it leads to a pack that is not carried" });
+            return Err(ResolveError::NotCarried);
         };
         let place = carried.place;
         let mut sources = self.sources(number, &pack);

@@ -1,5 +1,6 @@
 //! From the stored bytes of a pack to the bytes of its rows, proven at every step (F-100 to F-109).
 
+use super::bundle::BundleError;
 use super::volumes::PackSource;
 use crate::codec::{Codec, CodecError, Decoder};
 use crate::error::Class;
@@ -39,7 +40,7 @@ impl SourceError {
     }
 }
 
-/// Bytes of a pack that are not what was signed.
+/// Bytes of a pack that are not what was signed, or an index that breaks a rule.
 #[derive(Debug, thiserror::Error)]
 #[error("volume {volume}, bytes {} to {}: {fact}", .range.start, .range.end)]
 pub struct Damage {
@@ -94,6 +95,15 @@ pub enum DamageFact {
         /// What is wrong.
         why: &'static str,
     },
+    /// Manifest or pack table can't be read to follow a reference.
+    #[error("what a reference leads to can't be looked up")]
+    Lookup(#[source] Box<BundleError>),
+    /// The bytes are in a base, which is not at hand.
+    #[error("a chunk is in base {base} of this bundle, which is not at hand")]
+    BaseMissing {
+        /// Which of the head's bases, from 0.
+        base: u16,
+    },
     /// The chunks are proven and yet the file has another SHA-256 than the manifest says.
     #[error("the bytes of {path} do not give the SHA-256 of the manifest")]
     FileSha256 {
@@ -108,12 +118,14 @@ impl DamageFact {
         match self {
             DamageFact::Index(FormatError::Breach { rule, .. } | FormatError::Pack { rule, .. }) => Some(rule),
             DamageFact::Codec(CodecError::Breach { rule, .. }) | DamageFact::Reference { rule, .. } => Some(rule),
+            DamageFact::Index(FormatError::SectionDigest { .. }) => Some("F-58"),
             DamageFact::Index(_) | DamageFact::IndexCopy => Some("F-100"),
+            DamageFact::BaseMissing { .. } => Some("F-102"),
             DamageFact::FrameDigest { .. } => Some("F-101"),
             DamageFact::ChunkDigest { .. } => Some("F-109"),
             DamageFact::FileSha256 { .. } => Some("F-23"),
             DamageFact::Codec(_) => Some("F-80"),
-            DamageFact::Unreadable(_) => None,
+            DamageFact::Unreadable(_) | DamageFact::Lookup(_) => None,
         }
     }
 
@@ -123,6 +135,10 @@ impl DamageFact {
             DamageFact::Index(error) => error.class(),
             DamageFact::Unreadable(error) => error.class(),
             DamageFact::Codec(error) => error.class(),
+            DamageFact::Lookup(error) => error.class(),
+            // The index was signed, and so was the manifest (F-11).
+            DamageFact::Reference { .. } => Class::Untrusted,
+            DamageFact::BaseMissing { .. } => Class::BaseMissing,
             _ => Class::Damaged,
         }
     }
@@ -451,9 +467,16 @@ pub fn reference_runs(index: &Index) -> Vec<ReferenceRun> {
     runs
 }
 
-/// Tells whether the pack needs a base that this bundle refers to.
-pub fn needs_base(index: &Index) -> bool {
-    index.sources.iter().any(|source| matches!(source, RowSource::Base { .. }))
+/// Returns why a pack with base references can't be read: this version reads no bases.
+pub fn base_fact(index: &Index, base_count: usize) -> Option<DamageFact> {
+    let bases = index.sources.iter().filter_map(|source| match source {
+        RowSource::Base { base, .. } => Some(*base),
+        _ => None,
+    });
+    bases.max().map(|base| match usize::from(base) < base_count {
+        true => DamageFact::BaseMissing { base },
+        false => DamageFact::Reference { rule: "F-102", why: "it refers to a base that the head does not list" },
+    })
 }
 
 /// Returns which rows of the pack can't be had, where those of `damages` and the `absent` ones can't:

@@ -123,6 +123,9 @@ pub fn verify(
     if let Err(error) = check_tree_id(bundle) {
         findings.add_bundle(&error);
     }
+    if let Some(error) = bundle.sections().find_map(Result::err) {
+        findings.add_bundle(&error);
+    }
     if depth == Depth::Head {
         if let Some(error) = bundle.contents().find_map(Result::err) {
             findings.add_bundle(&error);
@@ -154,7 +157,8 @@ impl Check<'_> {
             for _ in 0..threads.get() {
                 let receive = receive.clone();
                 scope.spawn(move || {
-                    let mut worker = CheckWorker { reader: PackReader::new(), raw: Vec::new() };
+                    let mut worker =
+                        CheckWorker { reader: PackReader::new(self.resolver.base_count()), raw: Vec::new() };
                     for content in receive {
                         self.check_pack(&content, &mut worker);
                     }

@@ -369,7 +369,7 @@ fn foreign_objects_and_missing_bases_refuse() {
     assert!(refused.error().contains("--on-existing"), "{}", refused.err);
     assert_eq!(fs::read(&object).expect("read"), b"mine");
     let building = older_release(&top, |head| {
-        head.bases = vec![Base { stream: name(STREAM), counter: 1, content_id: Digest::of(b"base") }];
+        head.bases = vec![Base { stream: name("base"), counter: 1, content_id: Digest::of(b"base") }];
     });
     let refused =
         Transcript::of(trusting(packed, &[&import_arguments(&building, &to, &state)[..], &["--enrol"]].concat()));

@@ -12,8 +12,10 @@ mod authenticator;
 mod by_hand;
 mod cli;
 mod codec_vectors;
+mod cut_vectors;
 mod damage;
 mod fixture;
+mod format_vectors;
 mod import;
 #[cfg(feature = "s3")]
 mod kill;

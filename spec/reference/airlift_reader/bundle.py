@@ -8,7 +8,7 @@ import stat
 from blake3 import blake3
 
 from . import digests, limits
-from .errors import damaged
+from .errors import INCOMPLETE, Breach, damaged, untrusted
 from .head import check_critical, decode_head
 from .manifest import FILE, decode_manifest
 from .pack_table import check_cover, decode_pack_table, volume_lens
@@ -20,10 +20,15 @@ _PIECE_LEN = limits.MIB
 
 
 def open_regular(path, rule, where):
-    """The regular file at `path`, opened for reading; a link refuses (F-01)."""
+    """The regular file at `path`, opened for reading; a link refuses (F-01).
+
+    A file that is not there is incomplete (F-11).
+    """
     try:
         # Without O_NONBLOCK, opening a FIFO would wait for its writer.
         handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except FileNotFoundError:
+        raise Breach(INCOMPLETE, rule, where, "is not there") from None
     except OSError as cause:
         raise damaged(rule, where, f"cannot be opened ({cause.strerror})") from None
     if not stat.S_ISREG(os.fstat(handle).st_mode):
@@ -105,7 +110,7 @@ class Bundle:
             raise damaged("F-22", "manifest root", "another content_id")
         self.manifest = decode_manifest(data, stated["root_length"])
         if self.manifest.tree_id().hex() != self.head["tree_id"]:
-            raise damaged("F-24", "manifest", "another tree_id")
+            raise untrusted("F-24", "manifest", "another tree_id")
         root = self.manifest.root
         totals = {
             "files": root.file_count,
@@ -113,7 +118,7 @@ class Bundle:
             "bytes": root.files_len,
         }
         if totals != self.head["totals"]:
-            raise damaged("F-120", "head.json, totals", f"the manifest has {totals}")
+            raise untrusted("F-120", "head.json, totals", f"the manifest has {totals}")
 
     def _read_pack_table(self):
         stated = self.head["packs"]
@@ -130,7 +135,7 @@ class Bundle:
             "length": sum(self.volume_lens.values()),
         }
         if found != self.head["volumes"]:
-            raise damaged("F-55", "head.json, volumes", f"the pack table has {found}")
+            raise untrusted("F-55", "head.json, volumes", f"the pack table has {found}")
 
     def _places(self, volume_paths):
         """Directories that may hold volumes, for each medium given (F-05)."""

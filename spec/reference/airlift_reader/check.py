@@ -10,6 +10,7 @@ from .errors import (
     Breach,
     NotHere,
     damaged,
+    untrusted,
 )
 from .packs import PackReader
 
@@ -98,4 +99,4 @@ def _check_cut(file, whole, manifest):
     profile, chunk_lens = cut(whole)
     stored = manifest.row_lens[file.first_ordinal : file.end_ordinal]
     if (profile, chunk_lens) != (file.profile, stored):
-        raise damaged("F-60", file.path, "cut elsewhere than the rules say")
+        raise untrusted("F-60", file.path, "cut elsewhere than the rules say")

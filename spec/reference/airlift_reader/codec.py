@@ -23,7 +23,7 @@ def decode_frame(codec, param, stored, raw_len, where):
     if not is_known:
         raise damaged("F-80", where, f"codec {codec} with parameter {param}")
     if not 1 <= raw_len <= limits.FRAME_RAW_LEN_MAX:
-        raise damaged("F-81", where, f"a frame of {raw_len} bytes")
+        raise damaged("F-10", where, f"a frame of {raw_len} bytes")
     fits = len(stored) == raw_len if codec == STORED else len(stored) < raw_len
     if not fits:
         raise damaged("F-81", where, f"{raw_len} bytes stored in {len(stored)}")

@@ -42,12 +42,12 @@ class Breach(Exception):
 
 
 def damaged(rule, where, why):
-    """A breach in bytes that the head leads to."""
+    """Bytes that are not those that are due (F-11)."""
     return Breach(DAMAGED, rule, where, why)
 
 
 def untrusted(rule, where, why):
-    """A breach in the signed bytes."""
+    """A breach in what was signed: the head, or a structure with its digest (F-11)."""
     return Breach(UNTRUSTED, rule, where, why)
 
 

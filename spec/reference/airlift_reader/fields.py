@@ -1,6 +1,6 @@
 """Fixed-width fields of a structure, read in order."""
 
-from .errors import damaged
+from .errors import untrusted
 
 
 class Fields:
@@ -22,7 +22,7 @@ class Fields:
     def bytes(self, count):
         """The next `count` bytes."""
         if count > self.left():
-            raise damaged(self.rule, self.here(), "ends early")
+            raise untrusted(self.rule, self.here(), "ends early")
         start = self.offset
         self.offset += count
         return self.data[start : self.offset]
@@ -50,7 +50,7 @@ class Fields:
     def end(self):
         """Nothing may be left."""
         if self.left():
-            raise damaged(self.rule, self.here(), f"{self.left()} bytes too many")
+            raise untrusted(self.rule, self.here(), f"{self.left()} bytes too many")
 
     def here(self):
         """Where the next byte is, for a message."""
@@ -59,4 +59,4 @@ class Fields:
     def check(self, holds, why, rule=None):
         """Breaks the rule unless `holds`."""
         if not holds:
-            raise damaged(rule or self.rule, self.here(), why)
+            raise untrusted(rule or self.rule, self.here(), why)

@@ -50,11 +50,13 @@ def _literal(text):
     return check
 
 
-def _integer(least, most, rule="F-120"):
+def _integer(least, most):
     def check(value, key):
         # bool is a kind of int in Python and none in JSON.
-        if type(value) is not int or not least <= value <= most:
-            raise _breach(rule, f"{key} is not an integer from {least} to {most}")
+        if type(value) is not int:
+            raise _breach("F-120", f"{key} is not an integer")
+        if not least <= value <= most:
+            raise _breach("F-125", f"{key} is not from {least} to {most}")
         return value
 
     return check
@@ -83,8 +85,10 @@ def _object(*fields):
 
 def _array(check_element, most):
     def check(value, key):
-        if type(value) is not list or not 1 <= len(value) <= most:
-            raise _breach("F-120", f"{key} is not an array of 1 to {most}")
+        if type(value) is not list or not value:
+            raise _breach("F-120", f"{key} is not an array, or empty")
+        if len(value) > most:
+            raise _breach("F-10", f"{key} has more than {most} elements")
         return [check_element(element, key) for element in value]
 
     return check
@@ -98,8 +102,10 @@ def _critical(value, key):
 
 
 def _ext(value, key):
-    if type(value) is not dict or not 1 <= len(value) <= limits.EXT_COUNT_MAX:
-        raise _breach("F-120", f"{key} is not an object of 1 to 64 names")
+    if type(value) is not dict or not value:
+        raise _breach("F-120", f"{key} is not an object, or empty")
+    if len(value) > limits.EXT_COUNT_MAX:
+        raise _breach("F-10", f"{key} has more than 64 names")
     for name, text in value.items():
         _name(name, key)
         if type(text) is not str or len(text) > limits.EXT_VALUE_LEN_MAX:
@@ -112,8 +118,8 @@ def _ext(value, key):
 
 
 _counter = _integer(1, limits.COUNTER_MAX)
-_length = _integer(1, limits.FILES_LEN_MAX, "F-122")
-_root_len = _integer(1, limits.ROOTS_LEN_MAX, "F-122")
+_length = _integer(1, limits.FILES_LEN_MAX)
+_root_len = _integer(1, limits.ROOTS_LEN_MAX)
 _count = _integer(0, limits.FILES_LEN_MAX)
 
 _RELEASE = (("counter", _counter, True), ("content_id", _digest, True))
@@ -136,7 +142,7 @@ _head = _object(
     (
         "readme",
         _object(
-            ("length", _integer(1, limits.README_LEN_MAX, "F-122"), True),
+            ("length", _integer(1, limits.README_LEN_MAX), True),
             *_FILE_DIGESTS,
         ),
         True,
@@ -181,14 +187,28 @@ _head = _object(
 )
 
 
+def _check_bases(head):
+    """F-126."""
+    bases = head.get("bases", [])
+    contents = [base["content_id"] for base in bases] + [head["content_id"]]
+    if len(set(contents)) != len(contents):
+        raise _breach("F-126", "bases: one content twice, or the head's own")
+    releases = [(base["stream"], base["counter"]) for base in bases]
+    if len(set(releases)) != len(releases):
+        raise _breach("F-126", "bases: one stream and counter twice")
+    for stream, counter in releases:
+        if stream == head["stream"] and counter >= head["counter"]:
+            raise _breach("F-126", "bases: not earlier in the head's stream")
+
+
 def decode_head(data):
     """The head that `data` spells, as a dict with its keys in order.
 
     Checks everything that the head alone can break. A name in `critical`
     refuses last, by `check_critical`.
     """
-    if not 1 <= len(data) <= limits.HEAD_LEN_MAX:
-        raise _breach("F-120", f"a head of {len(data)} bytes")
+    if len(data) > limits.HEAD_LEN_MAX:
+        raise _breach("F-10", f"a head of {len(data)} bytes")
     if any(byte != 0x0A and not 0x20 <= byte <= 0x7E for byte in data):
         raise _breach("F-120", "a byte that is not printable ASCII")
     head = _head(_parse_json(data.decode("ascii")), "head")
@@ -244,6 +264,7 @@ def _check_fields_together(head):
     for field in ("manifest", "packs"):
         if head[field]["root_length"] > head[field]["length"]:
             raise _breach("F-122", f"{field}: the root is longer than the file")
+    _check_bases(head)
     roots_len = head["manifest"]["root_length"] + head["packs"]["root_length"]
     if roots_len > limits.ROOTS_LEN_MAX:
         raise _breach("F-122", "the two roots together are too long")

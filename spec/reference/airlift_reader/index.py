@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from . import digests, limits
-from .errors import damaged
+from .errors import untrusted
 from .fields import Fields
 from .pack_table import check_sections, decode_sections
 
@@ -63,7 +63,7 @@ def decode_index(data, rows, payload_len, base_count, where):
     other packs (F-106) or other manifests (F-107) are checked elsewhere.
     """
     fields = Fields(data, "F-101", where)
-    fields.check(len(data) <= limits.INDEX_LEN_MAX, "the index is too long")
+    fields.check(len(data) <= limits.INDEX_LEN_MAX, "the index is too long", "F-10")
     fields.check(fields.u16() == 1, "not version 1")
     fields.check(fields.u16() == digests.SUITE, "not suite 1", "F-20")
     frame_count, run_count = fields.u32(), fields.u32()
@@ -78,7 +78,7 @@ def decode_index(data, rows, payload_len, base_count, where):
     check_sections(sections, fields.bytes(fields.left()), where)
     _place_frames(frames, payload_len, where)
     if sum(run.row_count for run in runs) != len(rows):
-        raise damaged("F-102", where, "the runs do not have the pack's rows")
+        raise untrusted("F-102", where, "the runs do not have the pack's rows")
     _check_maximal(runs, where)
     places = _place_rows(runs, frames, rows, where)
     _check_frames(frames, rows, where)
@@ -93,9 +93,9 @@ def _decode_frame(fields):
     fields.check(fields.u16() == 0, "reserved bytes are not zero")
     frame.digest = fields.bytes(32)
     fits = 1 <= frame.raw_len <= limits.FRAME_RAW_LEN_MAX
-    fields.check(fits, f"a frame of {frame.raw_len} bytes", "F-81")
+    fields.check(fits, f"a frame of {frame.raw_len} bytes", "F-10")
     fits = 1 <= frame.stored_len <= frame.raw_len
-    fields.check(fits, f"a frame stored in {frame.stored_len} bytes", "F-81")
+    fields.check(fits, f"a frame stored in {frame.stored_len} bytes", "F-10")
     return frame
 
 
@@ -119,7 +119,7 @@ def _place_frames(frames, payload_len, where):
         frame.payload_offset = offset
         offset += frame.stored_len
     if offset != payload_len:
-        raise damaged("F-102", where, "the frames are not the payload")
+        raise untrusted("F-102", where, "the frames are not the payload")
 
 
 def _check_maximal(runs, where):
@@ -132,7 +132,7 @@ def _check_maximal(runs, where):
         else:
             joins = first.target + first.row_count == second.target
         if joins:
-            raise damaged("F-103", where, "two runs that could be one")
+            raise untrusted("F-103", where, "two runs that could be one")
 
 
 def _place_rows(runs, frames, rows, where):
@@ -146,13 +146,13 @@ def _place_rows(runs, frames, rows, where):
             if run.kind != NEW:
                 target = run.target + step
                 if run.kind == REPEAT and target >= row:
-                    raise damaged("F-105", where, f"row {row} repeats no earlier row")
+                    raise untrusted("F-105", where, f"row {row} repeats no earlier row")
                 places.append(Place(run.kind, target, run.base_index))
                 continue
             if run.target >= len(frames):
-                raise damaged("F-102", where, f"no frame {run.target}")
+                raise untrusted("F-102", where, f"no frame {run.target}")
             if run.target > frames_begun:
-                raise damaged("F-104", where, "frames are not in order of first row")
+                raise untrusted("F-104", where, "frames are not in order of first row")
             frames_begun = max(frames_begun, run.target + 1)
             offset = raw_offsets[run.target]
             places.append(Place(NEW, run.target, raw_offset=offset))
@@ -165,12 +165,12 @@ def _check_frames(frames, rows, where):
     """F-104 and F-108."""
     for number, frame in enumerate(frames):
         if not frame.rows:
-            raise damaged("F-104", where, f"frame {number} has no row")
+            raise untrusted("F-104", where, f"frame {number} has no row")
         if sum(rows[row][1] for row in frame.rows) != frame.raw_len:
-            raise damaged("F-104", where, f"frame {number} is not as long as its rows")
+            raise untrusted("F-104", where, f"frame {number} is not as long as its rows")
         if len(frame.rows) == 1 and frame.codec == 0:
             if rows[frame.rows[0]][0] != frame.digest:
-                raise damaged("F-108", where, f"frame {number}: not its chunk's digest")
+                raise untrusted("F-108", where, f"frame {number}: not its chunk's digest")
 
 
 def _check_repeats(places, rows, where):
@@ -181,10 +181,10 @@ def _check_repeats(places, rows, where):
         if place.kind == REPEAT:
             target_digest, target_len = rows[place.target]
             if (target_digest, target_len) != (digest, chunk_len):
-                raise damaged("F-107", where, f"row {row} repeats another chunk")
+                raise untrusted("F-107", where, f"row {row} repeats another chunk")
             if place.target != first:
-                raise damaged("F-105", where, f"row {row} does not repeat the first")
+                raise untrusted("F-105", where, f"row {row} does not repeat the first")
         elif first is not None:
-            raise damaged("F-105", where, f"row {row} is not a repeat of row {first}")
+            raise untrusted("F-105", where, f"row {row} is not a repeat of row {first}")
         else:
             first_rows[digest] = row

@@ -1,4 +1,4 @@
-"""The table of limits of spec/format.md."""
+"""The table of limits (F-10)."""
 
 KIB = 1024
 MIB = 1024 * KIB
@@ -15,7 +15,7 @@ PAGE_COUNT_MAX = 2**20
 ROOTS_LEN_MAX = 64 * MIB
 HEAD_LEN_MAX = MIB
 FILE_LEN_MAX = 2**44
-FILES_LEN_MAX = 2**53
+FILES_LEN_MAX = 2**53 - 1
 COUNTER_MAX = 2**53 - 1
 PATH_LEN_MAX = 1024
 SEGMENT_LEN_MAX = 255

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from . import digests, limits, names
-from .errors import damaged
+from .errors import damaged, untrusted
 from .fields import Fields
 
 FILE, DIRECTORY, ROW, MARK = 1, 2, 3, 4
@@ -84,10 +84,12 @@ def decode_root(data):
     fields.check(fields.u16() == 1, "not version 1")
     fields.check(fields.u16() == digests.SUITE, "not suite 1", "F-20")
     page_count = fields.u32()
-    fields.check(1 <= page_count <= limits.PAGE_COUNT_MAX, f"{page_count} pages")
+    fields.check(1 <= page_count <= limits.PAGE_COUNT_MAX, f"{page_count} pages", "F-10")
     root = Root(fields.u64(), fields.u64(), fields.u64(), fields.u64(), [])
     fields.check(root.file_count >= 1, "no file")
-    fields.check(root.files_len <= limits.FILES_LEN_MAX, "the files are too long")
+    fields.check(
+        root.files_len <= limits.FILES_LEN_MAX, "the files are too long", "F-10"
+    )
     for _ in range(page_count):
         root.pages.append(_decode_page_record(fields))
     fields.end()
@@ -99,10 +101,12 @@ def _decode_page_record(fields):
         fields.bytes(32), fields.u32(), fields.u64(), fields.u64(), b""
     )
     fits = _PAGE_HEADER_LEN < record.page_len <= limits.PAGE_LEN_MAX
-    fields.check(fits, f"a page of {record.page_len} bytes")
+    fields.check(fits, f"a page of {record.page_len} bytes", "F-10")
     path_len = fields.u16()
     fields.check(1 <= path_len <= limits.PATH_LEN_MAX, "path length", "F-31")
+    where = fields.here()
     record.path = fields.bytes(path_len)
+    names.parse_path(record.path, False, where)
     return record
 
 
@@ -123,6 +127,9 @@ class Manifest:
         self._file_offset = 0
         self._part_len = 0
         self._mark_is_due = False
+        # What one pack holds of that file.
+        self._piece_len = 0
+        self._piece_row_count = 0
         self._page_len_before = None
 
     def row_count(self):
@@ -146,7 +153,7 @@ class Manifest:
         root = self.root
         stated = (root.entry_count, root.file_count, root.row_count, root.files_len)
         if found != stated:
-            raise damaged("F-48", "manifest root", f"states {stated}, has {found}")
+            raise untrusted("F-48", "manifest root", f"states {stated}, has {found}")
 
     def tree_id(self):
         """The SHA-256 of the listing (F-24)."""
@@ -190,13 +197,13 @@ class Manifest:
         elif kind == MARK:
             self._feed_mark(length, fields)
         else:
-            raise damaged("F-41", fields.here(), f"a record of kind {kind}")
+            raise untrusted("F-41", fields.here(), f"a record of kind {kind}")
 
     def _feed_file(self, path_len, fields):
         self._finish_entry(fields.here())
         profile, file_len = fields.u8(), fields.u64()
         fields.check(SINGLE <= profile <= NPY, f"profile {profile}", "F-44")
-        fields.check(file_len <= limits.FILE_LEN_MAX, "the file is too long")
+        fields.check(file_len <= limits.FILE_LEN_MAX, "the file is too long", "F-10")
         fields.check(
             file_len > 0 or profile == SINGLE, "an empty file is not single", "F-43"
         )
@@ -206,7 +213,7 @@ class Manifest:
         self._file_count += 1
         self._files_len += file_len
         fields.check(
-            self._files_len <= limits.FILES_LEN_MAX, "the files are too long"
+            self._files_len <= limits.FILES_LEN_MAX, "the files are too long", "F-10"
         )
 
     def _feed_directory(self, path_len, fields):
@@ -219,11 +226,12 @@ class Manifest:
         path_bytes = fields.bytes(path_len)
         path = names.parse_path(path_bytes, kind == FILE, where)
         if self.entries and self.entries[-1].path_bytes >= path_bytes:
-            raise damaged("F-42", where, "the path does not ascend")
+            raise untrusted("F-42", where, "the path does not ascend")
         for end in (i for i, byte in enumerate(path_bytes) if byte == 0x2F):
             if path_bytes[:end] in self._paths:
-                raise damaged("F-42", where, "the path is below another entry")
+                raise untrusted("F-42", where, "the path is below another entry")
         self._paths.add(path_bytes)
+        self._piece_len = self._piece_row_count = 0
         entry = Entry(kind, path_bytes, path, self.row_count())
         self.entries.append(entry)
         self._file_offset = 0
@@ -231,7 +239,7 @@ class Manifest:
         return entry
 
     def _feed_row(self, chunk_len, fields):
-        fields.check(1 <= chunk_len <= limits.CHUNK_LEN_MAX, "chunk length", "F-44")
+        fields.check(1 <= chunk_len <= limits.CHUNK_LEN_MAX, "chunk length", "F-62")
         digest = fields.bytes(32)
         file = self._open_file(fields)
         fields.check(not self._mark_is_due, "a row where a mark is due", "F-43")
@@ -242,6 +250,12 @@ class Manifest:
         self.row_entries.append(len(self.entries) - 1)
         self._file_offset += chunk_len
         self._part_len += chunk_len
+        self._piece_len += chunk_len
+        self._piece_row_count += 1
+        few = self._piece_row_count <= limits.PACK_ROW_COUNT_MAX
+        fields.check(few, "no pack can have so many rows", "F-59")
+        if self._piece_len >= limits.PACK_RAW_LEN:
+            self._piece_len = self._piece_row_count = 0
         ends_file = self._file_offset == file.file_len
         if ends_file:
             self._end_part(file, None)
@@ -263,6 +277,7 @@ class Manifest:
         begin = file.parts[-1].end_ordinal if file.parts else file.first_ordinal
         file.parts.append(Part(begin, self.row_count(), mark))
         self._part_len = 0
+        self._piece_len = self._piece_row_count = 0
 
     def _open_file(self, fields):
         """The file that rows and marks belong to."""
@@ -276,7 +291,7 @@ class Manifest:
             return
         entry = self.entries[-1]
         if self._file_offset != entry.file_len:
-            raise damaged("F-43", where, "the rows are shorter than the file")
+            raise untrusted("F-43", where, "the rows are shorter than the file")
         entry.end_ordinal = self.row_count()
 
 
@@ -301,7 +316,7 @@ def _record_len(kind, length, fields):
         return 4 + 32
     if kind == MARK:
         return 4 + 32 + length
-    raise damaged("F-41", fields.here(), f"a record of kind {kind}")
+    raise untrusted("F-41", fields.here(), f"a record of kind {kind}")
 
 
 def _peek_path(kind, length, fields):
@@ -316,7 +331,7 @@ def decode_manifest(data, root_len):
     root = decode_root(root_bytes)
     pages_len = sum(page.page_len for page in root.pages)
     if root_len + pages_len != len(data):
-        raise damaged("F-40", "manifest", "root and pages are not the whole file")
+        raise untrusted("F-40", "manifest", "root and pages are not the whole file")
     manifest = Manifest(root)
     offset = root_len
     for number, page in enumerate(root.pages):
@@ -338,6 +353,6 @@ def check_page_alone(data):
     if kind in (FILE, DIRECTORY):
         path = _peek_path(kind, length, fields)
     manifest = Manifest(Root(0, 0, 0, 0, [PageRecord(b"", len(data), 0, 0, path)]))
-    fields.check(len(data) <= limits.PAGE_LEN_MAX, "the page is too long")
+    fields.check(len(data) <= limits.PAGE_LEN_MAX, "the page is too long", "F-10")
     manifest.feed_page(0, data)
     manifest._finish_entry("manifest end")

@@ -4,7 +4,7 @@ import re
 import unicodedata
 
 from . import limits
-from .errors import damaged
+from .errors import untrusted
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 
@@ -59,46 +59,49 @@ def _ascii_lower(text):
 def _check_segment(segment, where):
     """F-34 and F-35 for one segment."""
     if not 1 <= len(segment.encode()) <= limits.SEGMENT_LEN_MAX:
-        raise damaged("F-34", where, "a segment is empty or longer than 255 bytes")
+        raise untrusted("F-34", where, "a segment is empty or longer than 255 bytes")
     if segment in (".", ".."):
-        raise damaged("F-34", where, "a segment is a dot or two")
+        raise untrusted("F-34", where, "a segment is a dot or two")
     if segment[-1] in ". ":
-        raise damaged("F-34", where, "a segment ends in a dot or a space")
+        raise untrusted("F-34", where, "a segment ends in a dot or a space")
     stem = segment.split(".")[0].rstrip(" ")
     if _ascii_lower(stem) in _DEVICES:
-        raise damaged("F-35", where, "a segment is a device name")
+        raise untrusted("F-35", where, "a segment is a device name")
     if segment == ".uploads" or segment.endswith(".versions"):
-        raise damaged("F-35", where, "a segment is hidden by SeaweedFS")
+        raise untrusted("F-35", where, "a segment is hidden by SeaweedFS")
 
 
 def check_root_name(text, where):
     """The name of a root (F-30, F-34, F-35)."""
     if not is_name(text):
-        raise damaged("F-30", where, "the root is not a name")
+        raise untrusted("F-30", where, "the root is not a name")
     _check_segment(text, where)
 
 
 def parse_path(data, is_file, where):
     """The path that `data` spells, as text (F-31 to F-36)."""
     if not 1 <= len(data) <= limits.PATH_LEN_MAX:
-        raise damaged("F-31", where, f"a path of {len(data)} bytes")
+        raise untrusted("F-31", where, f"a path of {len(data)} bytes")
     try:
         path = data.decode("utf-8")
     except UnicodeDecodeError:
-        raise damaged("F-32", where, "a path is not UTF-8") from None
+        raise untrusted("F-32", where, "a path is not UTF-8") from None
     if any(_is_forbidden(character) for character in path):
-        raise damaged("F-33", where, "a path has a forbidden character")
+        raise untrusted("F-33", where, "a path has a forbidden character")
     segments = path.split("/")
     for segment in segments:
         _check_segment(segment, where)
     if not is_name(segments[0]):
-        raise damaged("F-36", where, "the first segment is not the name of a root")
+        raise untrusted("F-36", where, "the first segment is not the name of a root")
     if is_file and len(segments) < 2:
-        raise damaged("F-36", where, "a file without a directory")
+        raise untrusted("F-36", where, "a file without a directory")
     return path
 
 
 def twin_key(segment):
     """What twins have in common (F-37), by the Unicode version of this Python."""
     folded = unicodedata.normalize("NFKC", segment)
-    return unicodedata.normalize("NFKC", folded.upper().lower())
+    # Character by character: str.lower judges a sigma by its neighbours.
+    upper = "".join(character.upper() for character in folded)
+    lower = "".join(character.lower() for character in upper)
+    return unicodedata.normalize("NFKC", lower)

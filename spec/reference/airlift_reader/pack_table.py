@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from . import digests, limits
-from .errors import damaged, refused
+from .errors import damaged, refused, untrusted
 from .fields import Fields
 from .manifest import FILE
 
@@ -69,7 +69,7 @@ class Pack:
 
 def decode_sections(fields, count):
     """Section records, each checked alone (F-58)."""
-    fields.check(count <= limits.SECTION_COUNT_MAX, f"{count} sections", "F-58")
+    fields.check(count <= limits.SECTION_COUNT_MAX, f"{count} sections", "F-10")
     sections = []
     for _ in range(count):
         section = Section(fields.u16(), fields.u16(), fields.u32(), fields.bytes(32))
@@ -83,7 +83,7 @@ def decode_sections(fields, count):
 def check_sections(sections, contents, where):
     """The contents of extra sections, back to back in `contents` (F-58)."""
     if sum(section.content_len for section in sections) != len(contents):
-        raise damaged("F-58", where, "the sections do not end with the bytes")
+        raise untrusted("F-58", where, "the sections do not end with the bytes")
     offset = 0
     for section in sections:
         content = contents[offset : offset + section.content_len]
@@ -103,11 +103,11 @@ def decode_root(data):
     fields.check(fields.u16() == 1, "not version 1")
     fields.check(fields.u16() == digests.SUITE, "not suite 1", "F-20")
     page_count = fields.u32()
-    fields.check(1 <= page_count <= limits.PAGE_COUNT_MAX, f"{page_count} pages")
+    fields.check(1 <= page_count <= limits.PAGE_COUNT_MAX, f"{page_count} pages", "F-10")
     root = Root(fields.u64(), fields.u32(), [], [])
     fields.check(root.pack_count >= 1, "no pack")
     few = 1 <= root.volume_count <= limits.VOLUME_COUNT_MAX
-    fields.check(few, f"{root.volume_count} volumes")
+    fields.check(few, f"{root.volume_count} volumes", "F-10")
     section_count = fields.u16()
     fields.check(fields.u16() == 0, "reserved bytes are not zero")
     for _ in range(page_count):
@@ -124,6 +124,7 @@ def decode_root(data):
 def decode_page(number, data):
     """The pack records of page `number` (from 0), each checked alone (F-51)."""
     fields = Fields(data, "F-51", f"pack-table page {number}")
+    fields.check(fields.left() > 0, "a page without a record")
     packs = []
     while fields.left():
         pack = Pack(
@@ -138,13 +139,16 @@ def decode_page(number, data):
             index_digest=fields.bytes(32),
         )
         few = 1 <= pack.entry_count <= limits.PACK_ENTRY_COUNT_MAX
-        fields.check(few, f"{pack.entry_count} entries")
+        fields.check(few, f"{pack.entry_count} entries", "F-10")
         few = pack.row_count <= limits.PACK_ROW_COUNT_MAX
-        fields.check(few, f"{pack.row_count} rows")
+        fields.check(few, f"{pack.row_count} rows", "F-10")
         if pack.is_carried():
-            fields.check(pack.volume_number <= limits.VOLUME_COUNT_MAX, "volume number")
-            fields.check(0 < pack.index_len <= limits.INDEX_LEN_MAX, "index length")
-            fields.check(pack.payload_len <= limits.PACK_RAW_LEN_MAX, "payload length")
+            few = pack.volume_number <= limits.VOLUME_COUNT_MAX
+            fields.check(few, "volume number", "F-10")
+            fits = 0 < pack.index_len <= limits.INDEX_LEN_MAX
+            fields.check(fits, "index length", "F-10")
+            fits = pack.payload_len <= limits.PACK_RAW_LEN_MAX
+            fields.check(fits, "payload length", "F-10")
         else:
             place = (pack.volume_offset, pack.index_len, pack.payload_len)
             empty = place == (0, 0, 0) and pack.index_digest == bytes(32)
@@ -158,7 +162,7 @@ def decode_pack_table(data, root_len):
     root = decode_root(data[:root_len])
     pages_end = root_len + sum(page.page_len for page in root.pages)
     if pages_end > len(data):
-        raise damaged("F-50", "packs", "ends early")
+        raise untrusted("F-50", "packs", "ends early")
     packs = []
     offset = root_len
     for number, page in enumerate(root.pages):
@@ -170,13 +174,13 @@ def decode_pack_table(data, root_len):
         found = decode_page(number, page_bytes)
         is_last = number == len(root.pages) - 1
         if not is_last and len(found) != limits.PACKS_A_PAGE:
-            raise damaged("F-51", where, f"{len(found)} packs")
+            raise untrusted("F-51", where, f"{len(found)} packs")
         first = (found[0].first_entry, found[0].first_ordinal)
         if first != (page.first_entry, page.first_ordinal):
-            raise damaged("F-57", where, "first entry or first ordinal differs")
+            raise untrusted("F-57", where, "first entry or first ordinal differs")
         packs.extend(found)
     if len(packs) != root.pack_count:
-        raise damaged("F-57", "pack-table root", f"{len(packs)} packs found")
+        raise untrusted("F-57", "pack-table root", f"{len(packs)} packs found")
     check_sections(root.sections, data[pages_end:], "packs")
     return root, packs
 
@@ -188,18 +192,18 @@ def volume_lens(root, packs, has_repairs):
         where = f"pack {number}"
         if not pack.is_carried():
             if not has_repairs:
-                raise damaged("F-56", where, "in no volume, and nothing is repaired")
+                raise untrusted("F-56", where, "in no volume, and nothing is repaired")
             continue
         last = len(lens)
         if pack.volume_number == last + 1:
             lens[pack.volume_number] = 0
         elif pack.volume_number != last or last == 0:
-            raise damaged("F-55", where, f"volume {pack.volume_number} after {last}")
+            raise untrusted("F-55", where, f"volume {pack.volume_number} after {last}")
         if pack.volume_offset != lens[pack.volume_number]:
-            raise damaged("F-55", where, "does not lie behind the pack before")
+            raise untrusted("F-55", where, "does not lie behind the pack before")
         lens[pack.volume_number] += pack.stored_len()
     if len(lens) != root.volume_count:
-        raise damaged("F-55", "pack-table root", f"{len(lens)} volumes found")
+        raise untrusted("F-55", "pack-table root", f"{len(lens)} volumes found")
     return lens
 
 
@@ -207,17 +211,25 @@ def check_cover(packs, manifest):
     """The packs in order cover the manifest exactly once (F-52 to F-55)."""
     entry_number = 0
     ordinal = 0
+    part_volume = None
     for number, pack in enumerate(packs):
         where = f"pack {number}"
         if (pack.first_entry, pack.first_ordinal) != (entry_number, ordinal):
-            raise damaged("F-52", where, "does not begin where the one before ends")
+            raise untrusted("F-52", where, "does not begin where the one before ends")
         if entry_number >= len(manifest.entries):
-            raise damaged("F-52", where, "begins behind the last entry")
+            raise untrusted("F-52", where, "begins behind the last entry")
         entry = manifest.entries[entry_number]
         if entry.kind == FILE and len(entry.parts) > 1:
-            _check_piece(pack, entry, manifest, where)
-            if _shares_part(pack, packs[number - 1], entry):
-                _check_same_volume(pack, packs[number - 1], where)
+            if ordinal == entry.first_ordinal:
+                part_ends = {part.end_ordinal for part in entry.parts}
+            _check_piece(pack, part_ends, manifest, where)
+            if ordinal == entry.first_ordinal or ordinal in part_ends:
+                part_volume = None
+            if pack.is_carried():
+                # The packs of one part that are carried lie in one volume (F-53).
+                part_volume = part_volume or pack.volume_number
+                if pack.volume_number != part_volume:
+                    raise untrusted("F-53", where, "its part is in two volumes")
             if pack.end_ordinal() == entry.end_ordinal:
                 entry_number += 1
         else:
@@ -225,9 +237,9 @@ def check_cover(packs, manifest):
             entry_number += pack.entry_count
         ordinal = pack.end_ordinal()
         if pack.payload_len > _raw_len(pack, manifest):
-            raise damaged("F-51", where, "the payload is longer than the chunks")
+            raise untrusted("F-51", where, "the payload is longer than the chunks")
     if entry_number != len(manifest.entries):
-        raise damaged("F-52", "pack table", "ends before the manifest")
+        raise untrusted("F-52", "pack table", "ends before the manifest")
 
 
 def _raw_len(pack, manifest):
@@ -238,20 +250,19 @@ def _check_run(pack, manifest, where):
     """A run of whole entries of at most one part each (F-52, F-54)."""
     run = manifest.entries[pack.first_entry : pack.first_entry + pack.entry_count]
     if len(run) != pack.entry_count:
-        raise damaged("F-52", where, "goes beyond the last entry")
+        raise untrusted("F-52", where, "goes beyond the last entry")
     if any(len(entry.parts) > 1 for entry in run):
-        raise damaged("F-52", where, "a run has a file of several parts")
+        raise untrusted("F-52", where, "a run has a file of several parts")
     if pack.end_ordinal() != run[-1].end_ordinal:
-        raise damaged("F-52", where, "the rows are not those of the entries")
+        raise untrusted("F-52", where, "the rows are not those of the entries")
     if _raw_len(pack, manifest) > limits.PACK_RAW_LEN_MAX:
-        raise damaged("F-54", where, "a run is too long")
+        raise untrusted("F-54", where, "a run is too long")
 
 
-def _check_piece(pack, entry, manifest, where):
+def _check_piece(pack, part_ends, manifest, where):
     """A piece of one file of several parts (F-52, F-53)."""
     if pack.entry_count != 1:
-        raise damaged("F-52", where, "a piece of several entries")
-    part_ends = [part.end_ordinal for part in entry.parts]
+        raise untrusted("F-52", where, "a piece of several entries")
     end = pack.first_ordinal
     raw_len = 0
     while True:
@@ -260,18 +271,4 @@ def _check_piece(pack, entry, manifest, where):
         if raw_len >= limits.PACK_RAW_LEN or end in part_ends:
             break
     if pack.end_ordinal() != end:
-        raise damaged("F-53", where, f"does not end with ordinal {end - 1}")
-
-
-def _shares_part(pack, before, entry):
-    """Whether `pack` goes on with a part that `before` began."""
-    return before.end_ordinal() == pack.first_ordinal and all(
-        part.first_ordinal != pack.first_ordinal for part in entry.parts
-    )
-
-
-def _check_same_volume(pack, before, where):
-    """The packs of one part that are carried lie in one volume (F-53)."""
-    both = pack.is_carried() and before.is_carried()
-    if both and pack.volume_number != before.volume_number:
-        raise damaged("F-53", where, "its part is in two volumes")
+        raise untrusted("F-53", where, f"does not end with ordinal {end - 1}")

@@ -4,7 +4,7 @@ from collections import OrderedDict
 
 from . import digests
 from .codec import decode_frame
-from .errors import BASE_MISSING, INCOMPLETE, NOT_CARRIED, NotHere, damaged
+from .errors import BASE_MISSING, INCOMPLETE, NOT_CARRIED, Breach, NotHere, damaged, untrusted
 from .index import BASE_REFERENCE, NEW, REFERENCE, REPEAT, decode_index
 
 _INDEXES_KEPT = 64
@@ -60,10 +60,9 @@ class PackReader:
 
     def check_pack(self, number):
         """Proves all stored bytes of a pack and all its new rows."""
-        pack = self.packs[number]
         index = self._indexes.find(number)
-        second_offset = pack.index_len + pack.payload_len
-        self._read_index_copy(number, second_offset, "second index")
+        for offset, what in self._index_copies(number):
+            self._read_index_copy(number, offset, what)
         for row, place in enumerate(index.places):
             self._check_reference(number, row, place)
         for frame_number in range(len(index.frames)):
@@ -113,9 +112,19 @@ class PackReader:
             raise damaged("F-100", self._where(number, what), "another digest")
         return data
 
-    def _read_index(self, number):
+    def _index_copies(self, number):
         pack = self.packs[number]
-        data = self._read_index_copy(number, 0, "index")
+        behind = pack.index_len + pack.payload_len
+        return ((0, "index"), (behind, "second index"))
+
+    def _read_index(self, number):
+        """The index by its first good copy (F-100)."""
+        pack = self.packs[number]
+        first, second = self._index_copies(number)
+        try:
+            data = self._read_index_copy(number, *first)
+        except Breach:
+            data = self._read_index_copy(number, *second)
         begin, end = pack.first_ordinal, pack.end_ordinal()
         rows = list(
             zip(self.manifest.row_digests[begin:end], self.manifest.row_lens[begin:end])
@@ -160,7 +169,7 @@ class PackReader:
         else:
             return
         if not same:
-            raise damaged("F-107", where, "refers to another chunk")
+            raise untrusted("F-107", where, "refers to another chunk")
 
     def _same_row(self, ordinal, manifest, target):
         if target >= manifest.row_count():
@@ -171,13 +180,13 @@ class PackReader:
     def _check_earlier(self, number, ordinal, target, where):
         """F-106: an earlier pack, an earlier file of one root, bytes there."""
         if target >= ordinal or self._pack_of_row[target] >= number:
-            raise damaged("F-106", where, "refers to no earlier pack")
+            raise untrusted("F-106", where, "refers to no earlier pack")
         entries, row_entries = self.manifest.entries, self.manifest.row_entries
         own, other = row_entries[ordinal], row_entries[target]
         if other >= own:
-            raise damaged("F-106", where, "refers to no earlier file")
+            raise untrusted("F-106", where, "refers to no earlier file")
         if entries[own].root_name() != entries[other].root_name():
-            raise damaged("F-106", where, "refers to another root")
+            raise untrusted("F-106", where, "refers to another root")
         target_pack = self._pack_of_row[target]
         try:
             places = self._indexes.find(target_pack).places
@@ -187,7 +196,7 @@ class PackReader:
         if place.kind == REPEAT:
             place = places[place.target]
         if place.kind != NEW:
-            raise damaged("F-106", where, "refers to a reference")
+            raise untrusted("F-106", where, "refers to a reference")
 
     def _base(self, base_index):
         stated = self.bundle.head["bases"][base_index]

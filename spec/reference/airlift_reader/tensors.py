@@ -1,4 +1,4 @@
-"""The regions that a tensor table divides a file into (F-70, F-73 to F-75).
+"""The regions that a tensor table divides a file into (F-70, F-73 to F-76).
 
 Each function returns the places where regions start, the first of them 0, or
 None where the file is of another kind or its table is broken.
@@ -9,6 +9,7 @@ import json
 from . import limits
 
 _JSON_TABLE_LEN_MAX = 16 * limits.MIB
+_JSON_DEPTH_MAX = 64
 _GGUF_TABLE_LEN_MAX = 64 * limits.MIB
 _GGUF_TENSOR_COUNT_MAX = 2**20
 _GGUF_DIMENSION_COUNT_MAX = 4
@@ -28,6 +29,10 @@ class _Broken(Exception):
 
 class _Object(list):
     """A JSON object as its members in order, a key twice included."""
+
+
+class _Integer(str):
+    """A JSON integer as it is spelled."""
 
 
 def safetensors_regions(data):
@@ -62,36 +67,60 @@ def _safetensors_spans(text):
         offsets = [value for key, value in member if key == "data_offsets"]
         if len(types) != 1 or len(offsets) != 1 or type(types[0]) is not str:
             raise _Broken
-        span = offsets[0]
-        if type(span) is not list or [type(v) for v in span] != [int, int]:
+        if type(offsets[0]) is not list or len(offsets[0]) != 2:
             raise _Broken
-        begin, end = span
-        if not 0 <= begin <= end:
+        begin, end = (_offset(value) for value in offsets[0])
+        if begin > end:
             raise _Broken
         if begin < end:
             yield begin, end
 
 
+def _offset(value):
+    """An integer below 2^64 that is written in digits alone."""
+    if type(value) is not _Integer or not value.isdecimal() or len(value) > 20:
+        raise _Broken
+    if int(value) >= 1 << 64:
+        raise _Broken
+    return int(value)
+
+
 def _parse_json(text):
+    """F-76: what the json module reads, but for what `_check_json` refuses."""
+
     def no_constant(_):
         raise _Broken
-
-    def integer(spelling):
-        # The length of an integer that is no offset does not matter.
-        return int(spelling) if len(spelling) < 30 else None
 
     try:
         value = json.loads(
             text.decode("utf-8"),
             object_pairs_hook=_Object,
-            parse_int=integer,
+            parse_int=_Integer,
+            parse_float=lambda _: None,
             parse_constant=no_constant,
         )
     except (ValueError, RecursionError):
         raise _Broken from None
     if not isinstance(value, _Object):
         raise _Broken
+    _check_json(value, 1)
     return value
+
+
+def _check_json(value, depth):
+    """No half of a surrogate pair, and nothing nested too deep (F-76)."""
+    if isinstance(value, str):
+        if any("\ud800" <= character <= "\udfff" for character in value):
+            raise _Broken
+    if not isinstance(value, list):
+        return
+    if depth > _JSON_DEPTH_MAX:
+        raise _Broken
+    for element in value:
+        if isinstance(value, _Object):
+            name, element = element
+            _check_json(name, depth)
+        _check_json(element, depth + 1)
 
 
 def gguf_regions(data):

@@ -16,6 +16,18 @@ from .head import check_critical, decode_head
 
 SKIPPED_KINDS = ("trust", "transfer", "program")
 
+# The file that a case of each kind is about: what `prefixes` cuts.
+_MAIN_FILES = {
+    "head": "head.json",
+    "manifest-root": "root.bin",
+    "manifest-page": "page.bin",
+    "manifest": "manifest.bin",
+    "pack-root": "root.bin",
+    "pack-page": "page.bin",
+    "pack-table": "packs.bin",
+    "index": "index.bin",
+}
+
 
 class Unexpected(Exception):
     """A case that was read, and gave something else than it states."""
@@ -57,7 +69,10 @@ def _run_case(folder, case_path, rules_count):
             return "skipped", ""
         if kind not in _KINDS:
             return "failed", f"unknown kind {kind!r}"
-        _KINDS[kind](case, case_path)
+        files = _Files(case, kind, case_path)
+        if case.get("prefixes"):
+            return _run_prefixes(folder, case, _KINDS[kind], files, rules_count)
+        _KINDS[kind](case, files)
     except Breach as breach:
         return _judge_breach(folder, case, breach, rules_count)
     except Unexpected as difference:
@@ -67,6 +82,22 @@ def _run_case(folder, case_path, rules_count):
         return "failed", f"{type(fault).__name__}: {fault}"
     if folder == "reject":
         return "failed", f"accepted; {case['class']} by {case['rule']} expected"
+    return "passed", ""
+
+
+def _run_prefixes(folder, case, read, files, rules_count):
+    """The verdict on each beginning of the file of a case; the rest is given."""
+    read(case, files)
+    for end in range(files.whole_len):
+        files.end = end
+        try:
+            read(case, files)
+        except Breach as breach:
+            verdict, note = _judge_breach(folder, case, breach, rules_count)
+            if verdict == "failed":
+                return verdict, f"{end} bytes: {note}"
+            continue
+        return "failed", f"{end} bytes are accepted"
     return "passed", ""
 
 
@@ -86,9 +117,34 @@ def _judge_breach(folder, case, breach, rules_count):
     return "passed", ""
 
 
-def _read(case_path, name):
-    with open(os.path.join(case_path, name), "rb") as source:
-        return source.read()
+class _Files:
+    """The files of a case, those that `made` describes included.
+
+    With `end`, the file that the case is about ends there.
+    """
+
+    def __init__(self, case, kind, path):
+        self.path = path
+        self._main = _MAIN_FILES.get(kind)
+        self.end = None
+        self.whole_len = None
+        self._made = case.get("made", {})
+
+    def read(self, name):
+        """The bytes of a file of the case."""
+        if name in self._made:
+            data = make_input(self._made[name], self.path)
+        else:
+            with open(os.path.join(self.path, name), "rb") as source:
+                data = source.read()
+        if name != self._main:
+            return data
+        self.whole_len = len(data)
+        return data[: self.end]
+
+    def exists(self, name):
+        """Whether the case has such a file or folder."""
+        return os.path.exists(os.path.join(self.path, name))
 
 
 def _expect(what, found, expected):
@@ -101,10 +157,10 @@ def _below(case_path, name):
     return _cases(os.path.join(case_path, name))
 
 
-def _bundle(case, case_path):
+def _bundle(case, files):
     """Checks a bundle, extracts it, and compares what was found."""
-    path = os.path.join(case_path, "bundle")
-    media, bases = _below(case_path, "media"), _below(case_path, "bases")
+    path = os.path.join(files.path, "bundle")
+    media, bases = _below(files.path, "media"), _below(files.path, "bases")
     found = check_bundle(path, media, bases, recuts=case.get("recut", False))
     for key, expected in case.get("expect", {}).items():
         _expect(key, found.get(key), expected)
@@ -115,48 +171,50 @@ def _bundle(case, case_path):
         reader.close()
 
 
-def _head(case, case_path):
-    check_critical(decode_head(_read(case_path, "head.json")))
+def _head(case, files):
+    check_critical(decode_head(files.read("head.json")))
 
 
-def _manifest_root(case, case_path):
-    manifest.decode_root(_read(case_path, "root.bin"))
+def _manifest_root(case, files):
+    manifest.decode_root(files.read("root.bin"))
 
 
-def _manifest_page(case, case_path):
-    manifest.check_page_alone(_read(case_path, "page.bin"))
+def _manifest_page(case, files):
+    manifest.check_page_alone(files.read("page.bin"))
 
 
-def _manifest(case, case_path):
-    data = _read(case_path, "manifest.bin")
+def _manifest(case, files):
+    data = files.read("manifest.bin")
     found = manifest.decode_manifest(data, case["root_length"])
     if "tree_id" in case:
         _expect("tree_id", found.tree_id().hex(), case["tree_id"])
 
 
-def _pack_root(case, case_path):
-    pack_table.decode_root(_read(case_path, "root.bin"))
+def _pack_root(case, files):
+    pack_table.decode_root(files.read("root.bin"))
 
 
-def _pack_page(case, case_path):
-    pack_table.decode_page(0, _read(case_path, "page.bin"))
+def _pack_page(case, files):
+    pack_table.decode_page(0, files.read("page.bin"))
 
 
-def _pack_table(case, case_path):
+def _pack_table(case, files):
     found = manifest.decode_manifest(
-        _read(case_path, "manifest.bin"), case["manifest_root_length"]
+        files.read("manifest.bin"), case["manifest_root_length"]
     )
     root, packs = pack_table.decode_pack_table(
-        _read(case_path, "packs.bin"), case["root_length"]
+        files.read("packs.bin"), case["root_length"]
     )
     pack_table.volume_lens(root, packs, case.get("repairs", False))
     pack_table.check_cover(packs, found)
 
 
-def _index(case, case_path):
-    rows = [(bytes.fromhex(digest), length) for digest, length in case["rows"]]
+def _index(case, files):
+    rows = []
+    for digest, length, *times in case["rows"]:
+        rows += [(bytes.fromhex(digest), length)] * (times[0] if times else 1)
     index.decode_index(
-        _read(case_path, "index.bin"),
+        files.read("index.bin"),
         rows,
         case["payload_length"],
         case.get("base_count", 0),
@@ -164,27 +222,27 @@ def _index(case, case_path):
     )
 
 
-def _codec(case, case_path):
-    stored, raw_len = _read(case_path, "frame.bin"), case["raw_len"]
+def _codec(case, files):
+    stored, raw_len = files.read("frame.bin"), case["raw_len"]
     raw = decode_frame(case["codec"], case["param"], stored, raw_len, "frame")
-    if os.path.exists(os.path.join(case_path, "raw.bin")):
-        if raw != _read(case_path, "raw.bin"):
+    if files.exists("raw.bin"):
+        if raw != files.read("raw.bin"):
             raise damaged("F-109", "frame", "other raw bytes")
 
 
-def _cut(case, case_path):
-    data = make_input(case["input"], case_path)
+def _cut(case, files):
+    data = make_input(case["input"], files.path)
     profile, chunk_lens = cut(data)
     if "profile" in case:
         _expect("profile", profile, case["profile"])
     _expect("lengths", chunk_lens, case["lengths"])
 
 
-def _path(case, case_path):
+def _path(case, files):
     names.parse_path(bytes.fromhex(case["path"]), case["entry"] == "file", "path")
 
 
-def _root_name(case, case_path):
+def _root_name(case, files):
     names.check_root_name(case["name"], "name")
 
 
@@ -194,6 +252,8 @@ def make_input(pieces, case_path):
 
 
 def _make_piece(piece, case_path):
+    if "step" in piece:
+        return _make_steps(bytes.fromhex(piece["hex"]), piece["times"], piece["step"])
     if "hex" in piece:
         return bytes.fromhex(piece["hex"]) * piece.get("times", 1)
     if "text" in piece:
@@ -204,8 +264,21 @@ def _make_piece(piece, case_path):
         hasher = blake3(piece["xof"].encode("utf-8"))
         return hasher.digest(length=piece["length"], seek=piece.get("offset", 0))
     if "file" in piece:
-        return _read(case_path, piece["file"])
+        with open(os.path.join(case_path, piece["file"]), "rb") as source:
+            return source.read()
     raise Unexpected(f"a piece of input with {sorted(piece)}")
+
+
+def _make_steps(data, times, steps):
+    """The bytes so many times, the u64 at each place of `steps` greater each time."""
+    made = bytearray()
+    for number in range(times):
+        one = bytearray(data)
+        for at, step in steps:
+            value = int.from_bytes(data[at : at + 8], "little") + number * step
+            one[at : at + 8] = value.to_bytes(8, "little")
+        made += one
+    return bytes(made)
 
 
 _KINDS = {

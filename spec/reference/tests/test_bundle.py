@@ -16,6 +16,7 @@ from airlift_reader.check import check_bundle, open_packs
 from airlift_reader.errors import Breach
 from airlift_reader.extract import extract
 from airlift_reader.head import decode_head
+from airlift_reader.pack_table import check_cover
 
 from .writer import Rules, Writer
 
@@ -178,7 +179,7 @@ class Sound(BundleCase):
     def test_files_cut_otherwise_are_found_only_by_cutting_again(self):
         self.write()
         self.assertEqual(check_bundle(self.path)["result"], "sound")
-        self.refuses("damaged", "F-60", recuts=True)
+        self.refuses("untrusted", "F-60", recuts=True)
 
 
 class Damage(BundleCase):
@@ -188,13 +189,27 @@ class Damage(BundleCase):
         self.refuses("damaged", "F-06")
 
     def test_frame_flipped(self):
-        self.breach("damaged", "F-108", changes={"frame 0 0": flip(5)})
+        self.breach("untrusted", "F-108", changes={"frame 0 0": flip(5)})
 
     def test_volume_flipped_in_a_frame(self):
         self.breach("damaged", "F-101", changes={"volume 1": flip(-800)})
 
     def test_volume_flipped_in_the_second_index(self):
         self.breach("damaged", "F-100", changes={"volume 1": flip(-1)})
+
+    def test_files_are_read_by_the_second_index_where_the_first_differs(self):
+        self.write(changes={"volume 1": flip(0)})
+        self.refuses("damaged", "F-100")
+        reader = open_packs(self.path)
+        extract(reader, os.path.join(self.top, "out"))
+        reader.close()
+        with open(os.path.join(self.top, "out/models/a/short.txt"), "rb") as source:
+            self.assertEqual(source.read(), b"hello")
+
+    def test_manifest_that_is_not_there(self):
+        self.write()
+        os.remove(os.path.join(self.path, "manifest"))
+        self.refuses("incomplete", "F-01")
 
     def test_volume_too_short(self):
         self.breach("damaged", "F-55", changes={"volume 1": lambda data: data[:-1]})
@@ -239,40 +254,58 @@ class BrokenManifest(BundleCase):
             with self.subTest(offset=offset):
                 self.path = os.path.join(self.top, str(offset))
                 change = {"manifest root": flip(offset)}
-                self.breach("damaged", "F-48", changes=change)
+                self.breach("untrusted", "F-48", changes=change)
 
     def test_first_offset(self):
-        self.breach("damaged", "F-48", changes={"manifest page 1": flip(0)})
+        self.breach("untrusted", "F-48", changes={"manifest page 1": flip(0)})
 
     def test_page_filled_too_little(self):
         class Smaller(SmallRules):
             page_len = 900
 
-        self.breach("damaged", "F-47", rules=Smaller)
+        self.breach("untrusted", "F-47", rules=Smaller)
 
     def test_unknown_kind(self):
-        self.breach("damaged", "F-41", changes={"manifest page 0": flip(11, 8)})
+        self.breach("untrusted", "F-41", changes={"manifest page 0": flip(11, 8)})
 
     def test_unknown_profile(self):
-        self.breach("damaged", "F-44", changes={"manifest page 0": put_at(12, b"\x06")})
+        self.breach("untrusted", "F-44", changes={"manifest page 0": put_at(12, b"\x06")})
 
     def test_entry_below_a_file(self):
         files = {"m/a": (1, [b"1"]), "m/a b": (1, [b"2"]), "m/a/c": (1, [b"3"])}
-        self.breach("damaged", "F-42", files=files, directories=())
+        self.breach("untrusted", "F-42", files=files, directories=())
 
     def test_file_without_a_root(self):
         files = {"top": (1, [b"1"])}
-        self.breach("damaged", "F-36", files=files, directories=())
+        self.breach("untrusted", "F-36", files=files, directories=())
 
     def test_device_name(self):
         files = {"m/Aux .txt": (1, [b"1"])}
-        self.breach("damaged", "F-35", files=files, directories=())
+        self.breach("untrusted", "F-35", files=files, directories=())
 
     def test_part_bound_below_the_rule(self):
         class Smaller(SmallRules):
             part_len = 2048
 
-        self.breach("damaged", "F-43", rules=Smaller)
+        self.breach("untrusted", "F-43", rules=Smaller)
+
+    def test_more_rows_than_a_pack_can_have(self):
+        with mock.patch.object(limits, "PACK_ROW_COUNT_MAX", 20):
+            self.write({"m/a": (2, [b"x"] * 20)}, directories=())
+            self.assertEqual(check_bundle(self.path)["rows"], 20)
+            self.path = os.path.join(self.top, "one part")
+            self.breach("untrusted", "F-59", files={"m/a": (2, [b"x"] * 21)},
+                        directories=())
+            self.path = os.path.join(self.top, "several parts")
+            files = {"m/a": (2, [bytes(4096)] + [b"x"] * 21)}
+            self.breach("untrusted", "F-59", files=files, directories=())
+
+    def test_totals_that_the_head_states_otherwise(self):
+        totals = {"files": 5, "directories": 2, "bytes": 1}
+        self.breach("untrusted", "F-120", head_fields={"totals": totals})
+
+    def test_tree_id_that_the_head_states_otherwise(self):
+        self.breach("untrusted", "F-24", head_fields={"tree_id": "0" * 64})
 
     @staticmethod
     def _where_found(change):
@@ -290,18 +323,51 @@ class BrokenPackTable(BundleCase):
         class Smaller(SmallRules):
             pack_len = 2000
 
-        self.breach("damaged", "F-53", rules=Smaller)
+        self.breach("untrusted", "F-53", rules=Smaller)
+
+    def test_part_in_two_volumes(self):
+        class Shorter(SmallRules):
+            pack_len = 1400
+
+        with mock.patch.object(limits, "PACK_RAW_LEN", 1400):
+            long = [chunk(i) for i in range(20)]
+            self.write({"m/long": (2, long)}, rules=Shorter, directories=())
+            reader = open_packs(self.path)
+            reader.close()
+            # The first packs are three of the first part, then the second part.
+            for volumes, is_good in (
+                ((1, 1, 1, 2), True),
+                ((1, 2, 2, 2), False),
+                ((1, 1, 2, 2), False),
+                # As in a repair, which leaves some of them out.
+                ((1, 0, 2, 2), False),
+                ((0, 1, 2, 2), False),
+                ((0, 2, 2, 2), True),
+                ((1, 0, 0, 2), True),
+            ):
+                with self.subTest(volumes=volumes):
+                    for pack, volume in zip(reader.packs, volumes):
+                        pack.volume_number = volume
+                    for pack in reader.packs[4:]:
+                        pack.volume_number = 2
+                    if is_good:
+                        check_cover(reader.packs, reader.manifest)
+                        continue
+                    with self.assertRaises(Breach) as caught:
+                        check_cover(reader.packs, reader.manifest)
+                    found = (caught.exception.class_name, caught.exception.rule)
+                    self.assertEqual(found, ("untrusted", "F-53"))
 
     def test_pack_behind_a_gap(self):
         change = put_at(76 + 28, struct.pack("<Q", 1))
-        self.breach("damaged", "F-55", changes={"pack page 0": change})
+        self.breach("untrusted", "F-55", changes={"pack page 0": change})
 
     def test_pack_that_begins_elsewhere(self):
         change = flip(76 + 12)
-        self.breach("damaged", "F-52", changes={"pack page 0": change})
+        self.breach("untrusted", "F-52", changes={"pack page 0": change})
 
     def test_pack_left_out_of_no_repair(self):
-        self.breach("damaged", "F-56", left_out=(0,))
+        self.breach("untrusted", "F-56", left_out=(0,))
 
     def test_sections(self):
         from blake3 import blake3
@@ -318,7 +384,7 @@ class BrokenPackTable(BundleCase):
         self.assertEqual(check_bundle(self.path)["files_proven"], 5)
         cases = [
             ("refused", with_section(9, 1, b"abc")),
-            ("damaged", with_section(9, 2, b"abc")),
+            ("untrusted", with_section(9, 2, b"abc")),
             ("damaged", with_section(9, 0, b"abc", bytes(32))),
         ]
         for number, (class_name, changes) in enumerate(cases):
@@ -336,7 +402,7 @@ class BrokenIndex(BundleCase):
     }
 
     def breaks(self, rule, name, change, **options):
-        self.breach("damaged", rule, files=self.files, directories=(),
+        self.breach("untrusted", rule, files=self.files, directories=(),
                     changes={name: change}, **options)
 
     def test_base_figures(self):
@@ -389,10 +455,11 @@ class BrokenIndex(BundleCase):
         self.breaks("F-106", "index 3", put_at(at, b"\x06"))
 
     def test_unknown_codec(self):
-        self.breaks("F-80", "index 0", put_at(16 + 8, b"\x77"))
+        self.breach("damaged", "F-80", files=self.files, directories=(),
+                    changes={"index 0": put_at(16 + 8, b"\x77")})
 
     def test_stored_longer_than_raw(self):
-        self.breaks("F-81", "index 0", put_at(16 + 4, b"\x02"))
+        self.breaks("F-10", "index 0", put_at(16 + 4, b"\x02"))
 
     def test_bytes_behind_the_runs(self):
         self.breaks("F-58", "index 0", lambda data: data + b"\x00")
@@ -426,8 +493,12 @@ class Head(BundleCase):
 
     def test_breaches(self):
         release = {"counter": 7, "content_id": "0" * 64}
+
+        def base(stream="models", counter=6, content="0" * 64):
+            return {"stream": stream, "counter": counter, "content_id": content}
+
         cases = [
-            ("untrusted", "F-120", {"counter": 2**53}),
+            ("untrusted", "F-125", {"counter": 2**53}),
             ("untrusted", "F-120", {"counter": True}),
             ("untrusted", "F-120", {"counter": 7.0}),
             ("untrusted", "F-120", {"previous": release}),
@@ -440,6 +511,12 @@ class Head(BundleCase):
             ("untrusted", "F-121", {"created_at": "2026-02-28T23:59:60Z"}),
             ("untrusted", "F-121", {"content_id": "A" * 64}),
             ("untrusted", "F-30", {"stream": "Models"}),
+            ("untrusted", "F-125", {"counter": 0}),
+            ("untrusted", "F-126", {"bases": [base(), base("other", 5)]}),
+            ("untrusted", "F-126", {"bases": [base(), base(content="1" * 64)]}),
+            ("untrusted", "F-126", {"bases": [base(counter=7)]}),
+            ("untrusted", "F-126", {"bases": [base()], "content_id": "0" * 64}),
+            ("untrusted", "F-10", {"bases": [base("other", n) for n in range(1, 18)]}),
             ("refused", "F-123", {"critical": ["parity"]}),
             ("untrusted", "F-120", {"critical": ["b", "a"]}),
         ]

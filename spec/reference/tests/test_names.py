@@ -35,6 +35,8 @@ class Paths(unittest.TestCase):
         for one, other in (("K", "\u212a"), ("a", "A"), ("ss", "ß"), ("ａ", "a")):
             self.assertEqual(twin_key(one), twin_key(other))
         self.assertNotEqual(twin_key("a"), twin_key("b"))
+        # A sigma at the end of a word is judged as any other.
+        self.assertEqual([twin_key("ΑΣ"), twin_key("ας")], ["ασ", "ασ"])
 
     def test_root_names(self):
         check_root_name("models-1", "root")

@@ -4,6 +4,7 @@ import contextlib
 import io
 import json
 import os
+import struct
 import tempfile
 import unittest
 
@@ -40,19 +41,19 @@ class Runner(unittest.TestCase):
     def test_counts_passed_failed_and_skipped(self):
         self.case("accept", "a", kind="path", path=b"m/a".hex(), entry="file")
         self.case("reject", "b", kind="path", path=b"m/a:".hex(), entry="file",
-                  rule="F-33", **{"class": "damaged"})
+                  rule="F-33", **{"class": "untrusted"})
         self.case("reject", "c", kind="trust", rule="T-01", **{"class": "untrusted"})
         self.assertEqual(self.run_all(), (0, ["2 passed, 0 failed, 1 skipped"]))
 
     def test_rule_decides_only_when_asked(self):
         self.case("reject", "b", kind="path", path=b"m/a:".hex(), entry="file",
-                  rule="F-31", **{"class": "damaged"})
+                  rule="F-31", **{"class": "untrusted"})
         self.assertEqual(self.run_all()[0], 0)
         self.assertEqual(self.run_all("--rules")[0], 1)
 
     def test_accepting_a_reject_case_fails(self):
         self.case("reject", "b", kind="path", path=b"m/a".hex(), entry="file",
-                  rule="F-31", **{"class": "damaged"})
+                  rule="F-31", **{"class": "untrusted"})
         code, lines = self.run_all()
         self.assertEqual((code, lines[-1]), (1, "0 passed, 1 failed, 0 skipped"))
 
@@ -92,14 +93,34 @@ class Runner(unittest.TestCase):
                          recut=True)
         files = {"m/a": (1, [b"hello"])}
         base = Writer(files).write(os.path.join(case, "bases", "1"))
-        Writer({"m/b": (1, [b"hello"])}, bases=[base]).write(
-            os.path.join(case, "bundle"))
+        writer = Writer({"m/b": (1, [b"hello"])}, bases=[base],
+                        head_fields={"counter": 8})
+        writer.write(os.path.join(case, "bundle"))
         self.assertEqual(self.run_all(), (0, ["1 passed, 0 failed, 0 skipped"]))
+
+    def test_every_beginning_is_run(self):
+        writer = Writer({"m/a": (2, [b"one", b"two"])})
+        manifest, root_len = writer.make_manifest()
+        good = {"kind": "manifest", "rule": "F-40", "class": "untrusted", "prefixes": True}
+        self.case("reject", "good", {"manifest.bin": manifest}, root_length=root_len, **good)
+        made = {"root.bin": [{"hex": manifest[:root_len].hex()}]}
+        self.case("reject", "made", kind="manifest-root", rule="F-40", made=made,
+                  prefixes=True, **{"class": "untrusted"})
+        self.assertEqual(self.run_all(), (0, ["2 passed, 0 failed, 0 skipped"]))
+
+    def test_accepting_a_beginning_fails(self):
+        page = bytes(8) + struct.pack("<I", 2 << 24 | 3) + b"m/a"
+        page += struct.pack("<I", 2 << 24 | 3) + b"m/b"
+        self.case("reject", "page", {"page.bin": page}, kind="manifest-page", rule="F-41",
+                  prefixes=True, **{"class": "untrusted"})
+        self.assertEqual(self.run_all()[1][0], "failed reject/page: 15 bytes are accepted")
 
     def test_input_is_joined_from_its_pieces(self):
         pieces = [{"hex": "00ff", "times": 2}, {"text": "ü"}, {"u64": 1},
+                  {"hex": "07" + "00" * 8, "times": 2, "step": [[1, 258]]},
                   {"xof": "seed", "length": 5, "offset": 70}]
         expected = b"\x00\xff\x00\xff\xc3\xbc\x01" + bytes(7)
+        expected += b"\x07" + bytes(8) + b"\x07\x02\x01" + bytes(6)
         expected += blake3(b"seed").digest(length=75)[70:]
         self.assertEqual(make_input(pieces, self.top), expected)
 

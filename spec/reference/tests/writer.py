@@ -52,6 +52,12 @@ class Writer:
         self.bases = options.get("bases", [])
         self.left_out = options.get("left_out", ())
         self.head_fields = options.get("head_fields", {})
+        # Type and bytes of each attachment.
+        self.attachments = options.get("attachments", [])
+        # Kind, base and target of rows that are not to be where they would be.
+        self.forced = options.get("forced", {})
+        # Chaining words at file offsets: to find them takes a minute for 32 MiB.
+        self.words = options.get("words", {})
         self.rows = []
         self.entries = []
 
@@ -68,6 +74,9 @@ class Writer:
         put(os.path.join(path, "manifest"), manifest)
         put(os.path.join(path, "packs"), packs)
         put(os.path.join(path, "README.txt"), readme)
+        for number, (_, data) in enumerate(self.attachments, 1):
+            os.makedirs(os.path.join(path, "attachments"), exist_ok=True)
+            put(os.path.join(path, "attachments", f"{number:02}"), data)
         self.head = {
             "format": "airlift 1",
             "suite": "blake3-sha256",
@@ -105,6 +114,15 @@ class Writer:
             named = ("stream", "counter", "content_id")
             self.head["bases"] = [
                 {key: base.head[key] for key in named} for base in self.bases
+            ]
+        if self.attachments:
+            self.head["attachments"] = [
+                {
+                    "type": kind,
+                    "length": len(data),
+                    "sha256": hashlib.sha256(data).hexdigest(),
+                }
+                for kind, data in self.attachments
             ]
         for key, value in self.head_fields.items():
             self.head[key] = value(self.head) if callable(value) else value
@@ -175,7 +193,9 @@ class Writer:
             offset += len(chunk)
             part_len += len(chunk)
             if part_len >= bound and offset < len(whole):
-                records.append((index, len(self.rows), offset, mark(whole[:offset])))
+                words = self.words.get(offset)
+                record = mark(whole[:offset], words)
+                records.append((index, len(self.rows), offset, record))
                 part_ends.append(len(self.rows))
                 part_len = 0
         if whole:
@@ -238,6 +258,9 @@ class Writer:
         """Index and payload of a pack; `carried` takes its new rows."""
         runs, frames, seen = [], [], {}
         for row, (digest, _, chunk, entry) in enumerate(self.rows[first:end]):
+            if first + row in self.forced:
+                add_run(runs, *self.forced[first + row])
+                continue
             if digest in seen:
                 add_run(runs, 2, 0, seen[digest])
                 continue
@@ -295,11 +318,12 @@ def start(kind, named):
     return struct.pack("<I", kind << 24 | len(named))
 
 
-def mark(data):
-    words = INITIAL_WORDS
+def mark(data, words=None):
     whole = len(data) // 64 * 64
-    for offset in range(0, whole, 64):
-        words = compress(words, data[offset : offset + 64])
+    if words is None:
+        words = INITIAL_WORDS
+        for offset in range(0, whole, 64):
+            words = compress(words, data[offset : offset + 64])
     return start(4, data[whole:]) + struct.pack(">8I", *words) + data[whole:]
 
 

@@ -190,7 +190,7 @@ impl Transfer<'_> {
     }
 
     fn work(&self, tasks: &Receiver<Task>, hands: &Hands) {
-        let mut reader = PackReader::new();
+        let mut reader = PackReader::new(self.resolver.base_count());
         for task in tasks {
             if self.putter.outcome.must_stop() {
                 continue;
@@ -287,7 +287,7 @@ impl Transfer<'_> {
         };
         match self.resolver.fill_from_packs(content, run, raw) {
             Ok(()) => Ok(Ok(())),
-            Err(error @ (ResolveError::Absent { .. } | ResolveError::Damaged(_))) => {
+            Err(error @ (ResolveError::Absent { .. } | ResolveError::NotCarried | ResolveError::Damaged(_))) => {
                 if self.fill_from_objects(content, run, &located, raw)? {
                     return Ok(Ok(()));
                 }
@@ -453,7 +453,7 @@ impl From<ImportError> for Unready {
 /// Sorts out why a reference can't be filled: only damage is of the pack itself.
 fn unready_or_damaged(error: ResolveError) -> Result<Result<(), ResolveError>, Unready> {
     match error {
-        ResolveError::Absent { .. } => Err(Unready::Waits),
+        ResolveError::Absent { .. } | ResolveError::NotCarried => Err(Unready::Waits),
         ResolveError::Bundle(error) => Err(Unready::Failed(error.into())),
         error => Ok(Err(error)),
     }

@@ -356,7 +356,7 @@ pub(crate) mod tests {
             packs: PacksFile { root: digest, length: 300, root_length: 100, blake3: digest, sha256 },
             readme: PlainFile { length: 10, blake3: digest, sha256 },
             volumes: Volumes { count: 3, length: 4096 },
-            bases: vec![Base { stream: name("models-eu"), counter: 5, content_id: digest }],
+            bases: vec![Base { stream: name("models-eu"), counter: 5, content_id: Digest::of(b"base") }],
             repairs: Some(Release { counter: 7, content_id: digest }),
             totals: Totals { files: 5, directories: 1, bytes: 1000 },
             attachments: vec![Attachment { kind: name("sbom"), length: 3, sha256 }],

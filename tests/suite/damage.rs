@@ -231,7 +231,7 @@ fn harm_of(file: &str, fault: &Fault, has_second: bool) -> Harm {
 fn harm_of_meta(file: &str, fault: &Fault, root_len: u64) -> Harm {
     let at_page = |message| if file == "packs" { Harm::PageOfPacks(message) } else { Harm::PageOfManifest(message) };
     let differs = |offset: u64| {
-        format!("/{file} is damaged at byte {offset}: the {} of the ", if offset == 0 { "root" } else { "page" })
+        format!("/{file} can't be used from byte {offset}: the {} of the ", if offset == 0 { "root" } else { "page" })
     };
     let ends = |len: u64| format!("/{file} ends at byte {len}");
     match fault {

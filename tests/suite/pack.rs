@@ -601,7 +601,9 @@ fn duplicates_are_referred_to_repeated_or_carried_again() {
     let again = sources("a/3-again");
     assert_eq!(again.iter().filter(is_repeat).count(), again.len());
     let large_copy = sources("a/4-large-copy");
-    assert_eq!(large_copy.iter().filter(|source| is_reference(source) || is_repeat(source)).count(), large_copy.len());
+    // Only its last chunk may be too short for a reference to be worth it.
+    let (_, before_last) = large_copy.split_last().expect("rows");
+    assert!(before_last.iter().all(|source| is_reference(&source) || is_repeat(&source)));
     // Another root refers to nothing of the first, but a pack repeats what it has.
     assert!(sources("b/1-other-root").iter().all(|source| !is_reference(&source)));
     assert_eq!(sources("b/2-second").iter().filter(is_repeat).count(), sources("b/2-second").len());

@@ -1,7 +1,7 @@
 //! Roots roundtrip; records of a page are refused or read to its end, and a walk takes no page twice.
 #![no_main]
 
-use airlift::format::manifest::{ManifestRoot, PageReader};
+use airlift::format::manifest::{ManifestRoot, PageFacts, PageReader, Record};
 use airlift::format::walk::ManifestWalk;
 use airlift::format::{Digest, Structure};
 use libfuzzer_sys::fuzz_target;
@@ -16,14 +16,14 @@ fuzz_target!(|input: (bool, &[u8])| {
     }
     let Ok(reader) = PageReader::new(bytes) else { return };
     let records: Vec<_> = reader.collect();
-    let Some(Ok(airlift::format::manifest::Record::File(path, facts))) = records.first() else { return };
+    let Some(Ok(Record::File(path, _) | Record::Directory(path))) = records.first() else { return };
     // A root that leads to this page, so that the walk judges its records and not its digest.
-    let root = ManifestRoot {
-        entry_count: 1,
-        file_count: 1,
-        row_count: records.len() as u64 - 1,
-        total_len: facts.len,
-        pages: vec![airlift::format::manifest::PageFacts {
+    let mut root = ManifestRoot {
+        entry_count: 0,
+        file_count: 0,
+        row_count: 0,
+        total_len: 0,
+        pages: vec![PageFacts {
             digest: Digest::of_structure(Structure::ManifestPage, bytes),
             len: bytes.len() as u32,
             first_entry: 0,
@@ -31,6 +31,18 @@ fuzz_target!(|input: (bool, &[u8])| {
             first_path: path.clone(),
         }],
     };
+    for record in records.iter().flatten() {
+        match record {
+            Record::File(_, facts) => {
+                root.entry_count += 1;
+                root.file_count += 1;
+                root.total_len = root.total_len.saturating_add(facts.len);
+            }
+            Record::Directory(_) => root.entry_count += 1,
+            Record::Row(_) => root.row_count += 1,
+            Record::Mark(..) => {}
+        }
+    }
     let mut walk = ManifestWalk::new(root);
     if walk.feed(bytes).is_ok() {
         assert!(records.iter().all(Result::is_ok));

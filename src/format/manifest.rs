@@ -241,6 +241,7 @@ impl<'a> PageReader<'a> {
         let mut reader = Reader::new("manifest page", bytes);
         reader.rule(bytes.len() <= PAGE_LEN_MAX as usize, "F-10", "page is too long")?;
         let first_offset = reader.u64()?;
+        reader.rule(first_offset <= FILE_LEN_MAX, "F-48", "first offset is beyond every file")?;
         reader.rule(!reader.is_at_end(), "F-47", "page has no record")?;
         Ok(PageReader { reader, first_offset, has_failed: false })
     }

@@ -3,7 +3,7 @@
 use super::error::{FormatError, prove};
 use super::limits::{
     INDEX_LEN_MAX, PACK_ENTRY_COUNT_MAX, PACK_RAW_LEN_END, PACK_ROW_COUNT_MAX, PAGE_COUNT_MAX, PAGE_LEN_MAX,
-    SECTION_COUNT_MAX, VOLUME_COUNT_MAX,
+    SECTION_COUNT_MAX, TOTAL_LEN_MAX, VOLUME_COUNT_MAX,
 };
 use super::manifest::{SUITE, VERSION};
 use super::wire::Reader;
@@ -129,7 +129,11 @@ impl Pack {
         let (first_ordinal, row_count) = (reader.u64()?, reader.u32()?);
         let entries_fit = (1..=PACK_ENTRY_COUNT_MAX).contains(&entry_count);
         reader.rule(entries_fit && row_count <= PACK_ROW_COUNT_MAX, "F-10", "pack has too many entries or rows")?;
+        // No row lacks a byte, and the head bounds all files and all volumes: so sums with these never
+        // overflow, whoever asks for one pack before the table as a whole is checked.
+        reader.rule(first_ordinal <= TOTAL_LEN_MAX, "F-52", "first ordinal is beyond every manifest")?;
         let (volume, offset) = (reader.u32()?, reader.u64()?);
+        reader.rule(offset <= TOTAL_LEN_MAX, "F-55", "offset is beyond every volume")?;
         let (index_len, payload_len) = (reader.u32()?, reader.u32()?);
         let index_digest = Digest::from_bytes(reader.array()?);
         if volume == 0 {
@@ -414,5 +418,21 @@ mod tests {
         };
         assert!(matches!(with_flags(1), Err(FormatError::UnknownSection { kind: 9, .. })));
         assert!(matches!(with_flags(2), Err(FormatError::Breach { rule: "F-58", .. })));
+    }
+
+    #[test]
+    fn refuses_an_ordinal_and_an_offset_with_which_sums_would_overflow() {
+        let refused = |pack: Pack| {
+            let mut encoder = PackTableEncoder::new();
+            assert_eq!(encoder.push(&pack), None);
+            let (root, page) = encoder.finish();
+            match decode_page(&root.pages[0], &page.expect("a page")) {
+                Err(FormatError::Breach { rule, .. }) => Some(rule),
+                other => panic!("{other:?}"),
+            }
+        };
+        assert_eq!(refused(Pack { first_ordinal: u64::MAX, ..pack(0) }), Some("F-52"));
+        let place = pack(0).place.map(|place| Place { offset: u64::MAX - 200, ..place });
+        assert_eq!(refused(Pack { place, ..pack(0) }), Some("F-55"));
     }
 }

@@ -75,20 +75,21 @@ impl Lookup {
         }))
     }
 
-    /// Returns the rows with these ordinals, in order; fewer where the manifest ends.
+    /// Returns the rows with these ordinals, in order; fewer where the manifest ends, or a page has fewer
+    /// than the root says.
     ///
     /// # Errors
     /// A page can't be read.
     pub fn rows(&self, bundle: &Bundle, first: u64, count: u32) -> Result<Vec<Row>, BundleError> {
         let pages = &bundle.manifest().pages;
-        let end = first + u64::from(count);
+        let end = first.saturating_add(u64::from(count));
         let mut index = pages.partition_point(|page| page.first_ordinal <= first).saturating_sub(1);
         let mut rows = Vec::new();
         while rows.len() < count as usize && pages.get(index).is_some_and(|page| page.first_ordinal < end) {
             let page = self.page(bundle, index)?;
-            let from = (first + rows.len() as u64 - page.first_ordinal) as usize;
+            let Some(from) = (first + rows.len() as u64).checked_sub(page.first_ordinal) else { break };
             let left = count as usize - rows.len();
-            rows.extend(page.rows.iter().skip(from).take(left).map(|(row, _, _)| *row));
+            rows.extend(page.rows.iter().skip(from as usize).take(left).map(|(row, _, _)| *row));
             index += 1;
         }
         Ok(rows)
@@ -187,5 +188,106 @@ impl Page {
             offset = 0;
         }
         Ok(page)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::format::head::tests::full_head;
+    use crate::format::head::{ManifestFile, PacksFile, Totals, Volumes};
+    use crate::format::manifest::{ManifestEncoder, PageFacts, Profile};
+    use crate::format::packs::{Pack, PackTableEncoder, Place, VolumeNumber};
+    use crate::format::{Digest, Sha256, Structure};
+    use crate::media::MetaFile;
+    use crate::pipeline::bundle::MetaSource;
+
+    struct Files([Vec<u8>; 2]);
+
+    impl MetaSource for Files {
+        fn read_meta(&self, file: MetaFile, offset: u64, len: usize) -> Result<Vec<u8>, BundleError> {
+            let bytes = &self.0[usize::from(file == MetaFile::Packs)];
+            Ok(bytes[offset as usize..][..len].to_vec())
+        }
+
+        fn describe(&self, file: MetaFile) -> String {
+            file.name().to_owned()
+        }
+    }
+
+    fn path(text: &str) -> EntryPath {
+        EntryPath::parse(text.as_bytes()).expect("a path")
+    }
+
+    fn row(seed: u8) -> Row {
+        Row { digest: Digest::of(&[seed]), len: 10 }
+    }
+
+    /// Returns a bundle of one file with three rows, whose root says that its one page is two: the
+    /// second begins at this ordinal, and with this first offset.
+    fn lying(first_ordinal: u64, first_offset: u64) -> Bundle {
+        let mut encoder = ManifestEncoder::new();
+        encoder.push_file(path("m/a"), &FileFacts { profile: Profile::Single, len: 30, sha256: Sha256::of(b"") });
+        (0..3).for_each(|seed| drop(encoder.push_row(&row(seed))));
+        let (mut root, page) = encoder.finish();
+        let page = page.expect("a page");
+        let (first, rest) = page.split_at(page.len() - 72);
+        let second = [&first_offset.to_le_bytes(), rest].concat();
+        let facts = |bytes: &[u8], first_ordinal: u64| PageFacts {
+            digest: Digest::of_structure(Structure::ManifestPage, bytes),
+            len: bytes.len() as u32,
+            first_entry: 0,
+            first_ordinal,
+            first_path: path("m/a"),
+        };
+        root.pages = vec![facts(first, 0), facts(&second, first_ordinal)];
+        let manifest_root = root.encode();
+        let mut table = PackTableEncoder::new();
+        let index_digest = Digest::of(b"");
+        let place = Place { volume: VolumeNumber::FIRST, offset: 0, index_len: 1, payload_len: 1, index_digest };
+        let pack = Pack { first_entry: 0, entry_count: 1, first_ordinal: 0, row_count: 3, place: Some(place) };
+        assert_eq!(table.push(&pack), None);
+        let (packs, packs_page) = table.finish();
+        let packs_root = packs.encode();
+        let manifest = [&manifest_root, first, &second].concat();
+        let packs = [packs_root.clone(), packs_page.expect("a page")].concat();
+        let (blake3, sha256) = (Digest::of(b""), Sha256::of(b""));
+        let lens = |file: &[u8], root: &[u8]| (file.len() as u64, root.len() as u64);
+        let (length, root_length) = lens(&manifest, &manifest_root);
+        let manifest_file = ManifestFile { length, root_length, blake3, sha256 };
+        let (length, root_length) = lens(&packs, &packs_root);
+        let root = Digest::of_structure(Structure::PackRoot, &packs_root);
+        let mut head = full_head();
+        head.content_id = Digest::of_structure(Structure::ManifestRoot, &manifest_root);
+        head.manifest = manifest_file;
+        head.packs = PacksFile { root, length, root_length, blake3, sha256 };
+        head.volumes = Volumes { count: 1, length: 3 };
+        head.totals = Totals { files: 1, directories: 0, bytes: 30 };
+        Bundle::open_installed(head, vec![Arc::new(Files([manifest, packs]))]).expect("every digest is right")
+    }
+
+    #[test]
+    fn finds_rows_over_the_end_of_a_page() {
+        let (bundle, lookup) = (lying(1, 10), Lookup::new());
+        assert_eq!(lookup.rows(&bundle, 0, 3).expect("read"), [row(0), row(1), row(2)]);
+        assert_eq!(lookup.rows(&bundle, 2, 9).expect("read"), [row(2)]);
+        let last = lookup.row(&bundle, 2).expect("read").expect("found");
+        assert_eq!((last.row, last.entry, last.offset), (row(2), 0, 20));
+    }
+
+    #[test]
+    fn a_page_with_fewer_rows_than_the_root_says_ends_the_rows() {
+        let (bundle, lookup) = (lying(2, 10), Lookup::new());
+        assert_eq!(lookup.rows(&bundle, 0, 3).expect("read"), [row(0)]);
+        assert_eq!(lookup.row(&bundle, 1).expect("read"), None);
+        assert_eq!(lookup.rows(&bundle, u64::MAX, 3).expect("read"), []);
+    }
+
+    #[test]
+    fn a_first_offset_beyond_every_file_is_damage() {
+        let (bundle, lookup) = (lying(1, u64::MAX - 5), Lookup::new());
+        let error = lookup.row(&bundle, 1).expect_err("refused");
+        let BundleError::Damaged { source: FormatError::Breach { rule, .. }, .. } = error else { panic!("{error}") };
+        assert_eq!(rule, "F-48");
     }
 }

@@ -153,7 +153,7 @@ fn decode(line: &[u8]) -> Option<Fact> {
     serde_json::from_slice(json).ok()
 }
 
-fn crc_of(bytes: &[u8]) -> u32 {
+pub(super) fn crc_of(bytes: &[u8]) -> u32 {
     let mut crc = Crc::new(CrcAlgorithm::Crc32IsoHdlc);
     crc.update(bytes);
     crc.finalize() as u32

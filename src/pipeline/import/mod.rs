@@ -15,6 +15,8 @@ mod slots;
 mod spool;
 mod state;
 mod tidy;
+#[cfg(fuzzing)]
+pub mod torn;
 mod transfer;
 mod uploads;
 

@@ -125,11 +125,14 @@ impl Journal {
     }
 }
 
-/// A line is the digest of its text, a space, its text and a newline.
 fn encode(line: &Line) -> Vec<u8> {
     // Numbers, texts and lists always serialise.
-    let text = serde_json::to_string(line).unwrap_or_default();
-    format!("{} {text}\n", Digest::of(text.as_bytes())).into_bytes()
+    encode_text(&serde_json::to_vec(line).unwrap_or_default())
+}
+
+/// A line is the digest of its text, a space, its text and a newline.
+pub(super) fn encode_text(text: &[u8]) -> Vec<u8> {
+    [Digest::of(text).to_string().as_bytes(), b" ", text, b"\n"].concat()
 }
 
 fn decode(bytes: &[u8]) -> Option<Line> {

@@ -19,6 +19,8 @@ mod records;
 mod recover;
 mod sequence;
 mod state;
+#[cfg(fuzzing)]
+pub mod torn;
 mod unit;
 mod volume;
 mod write;

@@ -5,7 +5,7 @@
 //! of the pack table.
 #![no_main]
 
-use airlift::format::head::{HeadParts, ManifestFile, PacksFile, PlainFile, Totals, Volumes};
+use airlift::format::head::{FormatTag, ManifestFile, PacksFile, PlainFile, SuiteTag, Totals, Volumes};
 use airlift::format::limits::TOTAL_LEN_MAX;
 use airlift::format::manifest::ManifestRoot;
 use airlift::format::packs::{PackRoot, decode_page};
@@ -16,6 +16,7 @@ use airlift::pipeline::bundle::{Bundle, BundleError, MetaSource};
 use airlift::pipeline::lookup::Lookup;
 use airlift::trust::UntrustedHead;
 use libfuzzer_sys::fuzz_target;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 struct Files {
@@ -108,7 +109,9 @@ fn bundle(bytes: &[u8]) -> Option<Bundle> {
         pack_pages = behind;
     }
     let (manifest_root, pack_root) = (manifest.encode(), packs.encode());
-    let head = Head::new(HeadParts {
+    let head = Head {
+        format: FormatTag::Airlift1,
+        suite: SuiteTag::Blake3Sha256,
         stream: Name::parse("s").expect("a name"),
         counter: 1,
         previous: None,
@@ -137,9 +140,14 @@ fn bundle(bytes: &[u8]) -> Option<Bundle> {
             directories: manifest.entry_count - manifest.file_count,
             bytes: manifest.total_len,
         },
+        bases: Vec::new(),
+        repairs: None,
         attachments: Vec::new(),
-    });
-    let head = UntrustedHead::decode(&head.ok()?.encode()).expect("an own head");
+        critical: Vec::new(),
+        ext: BTreeMap::new(),
+    };
+    head.check().ok()?;
+    let head = UntrustedHead::decode(&head.encode()).expect("an own head");
     let files = Files { manifest: [manifest_root, manifest_bytes].concat(), packs: [pack_root, pack_bytes].concat() };
     Some(Bundle::open_untrusted(&head, vec![Arc::new(files)]).expect("every digest and sum is right"))
 }

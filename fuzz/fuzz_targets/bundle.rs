@@ -109,7 +109,21 @@ fn bundle(bytes: &[u8]) -> Option<Bundle> {
         pack_pages = behind;
     }
     let (manifest_root, pack_root) = (manifest.encode(), packs.encode());
-    let head = Head {
+    let lens = (manifest_bytes.len() as u64, pack_bytes.len() as u64, volumes_len);
+    let head = head_of((&manifest, &manifest_root), (&packs, &pack_root), lens);
+    head.check().ok()?;
+    let head = UntrustedHead::decode(&head.encode()).expect("an own head");
+    let files = Files { manifest: [manifest_root, manifest_bytes].concat(), packs: [pack_root, pack_bytes].concat() };
+    Some(Bundle::open_untrusted(&head, vec![Arc::new(files)]).expect("every digest and sum is right"))
+}
+
+/// Returns a head for these roots and the lengths of the pages and of all volumes.
+fn head_of(
+    (manifest, manifest_root): (&ManifestRoot, &[u8]),
+    (packs, pack_root): (&PackRoot, &[u8]),
+    (manifest_len, packs_len, volumes_len): (u64, u64, u64),
+) -> Head {
+    Head {
         format: FormatTag::Airlift1,
         suite: SuiteTag::Blake3Sha256,
         stream: Name::parse("s").expect("a name"),
@@ -118,17 +132,17 @@ fn bundle(bytes: &[u8]) -> Option<Bundle> {
         created_at: Time::from_unix(0),
         not_after: None,
         audience: None,
-        content_id: Digest::of_structure(Structure::ManifestRoot, &manifest_root),
+        content_id: Digest::of_structure(Structure::ManifestRoot, manifest_root),
         tree_id: Sha256::of(b""),
         manifest: ManifestFile {
-            length: (manifest_root.len() + manifest_bytes.len()) as u64,
+            length: manifest_root.len() as u64 + manifest_len,
             root_length: manifest_root.len() as u64,
             blake3: Digest::of(b""),
             sha256: Sha256::of(b""),
         },
         packs: PacksFile {
-            root: Digest::of_structure(Structure::PackRoot, &pack_root),
-            length: (pack_root.len() + pack_bytes.len()) as u64,
+            root: Digest::of_structure(Structure::PackRoot, pack_root),
+            length: pack_root.len() as u64 + packs_len,
             root_length: pack_root.len() as u64,
             blake3: Digest::of(b""),
             sha256: Sha256::of(b""),
@@ -145,9 +159,5 @@ fn bundle(bytes: &[u8]) -> Option<Bundle> {
         attachments: Vec::new(),
         critical: Vec::new(),
         ext: BTreeMap::new(),
-    };
-    head.check().ok()?;
-    let head = UntrustedHead::decode(&head.encode()).expect("an own head");
-    let files = Files { manifest: [manifest_root, manifest_bytes].concat(), packs: [pack_root, pack_bytes].concat() };
-    Some(Bundle::open_untrusted(&head, vec![Arc::new(files)]).expect("every digest and sum is right"))
+    }
 }

@@ -4,9 +4,9 @@
 //! Input: lengths of the list of signers and of the signature (u16 each), these, the head.
 #![no_main]
 
-use airlift::format::Time;
+use airlift::format::{SignatureFile, Time};
 use airlift::trust::policy::Expected;
-use airlift::trust::{AllowedSigners, Authority, Purpose, Revoked, SignatureFile, Terms, TrustedHead, authenticate};
+use airlift::trust::{AllowedSigners, Authority, Purpose, Revoked, Terms, TrustedHead, authenticate};
 use libfuzzer_sys::fuzz_target;
 use std::num::NonZeroUsize;
 

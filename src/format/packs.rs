@@ -131,9 +131,9 @@ impl Pack {
         reader.rule(entries_fit && row_count <= PACK_ROW_COUNT_MAX, "F-10", "pack has too many entries or rows")?;
         // No row lacks a byte, and the head bounds all files and all volumes: so sums with these never
         // overflow, whoever asks for one pack before the table as a whole is checked.
-        reader.rule(first_ordinal <= TOTAL_LEN_MAX, "F-52", "first ordinal is beyond every manifest")?;
+        reader.rule(first_ordinal <= TOTAL_LEN_MAX, "F-10", "first ordinal is beyond every manifest")?;
         let (volume, offset) = (reader.u32()?, reader.u64()?);
-        reader.rule(offset <= TOTAL_LEN_MAX, "F-55", "offset is beyond every volume")?;
+        reader.rule(offset <= TOTAL_LEN_MAX, "F-10", "offset is beyond every volume")?;
         let (index_len, payload_len) = (reader.u32()?, reader.u32()?);
         let index_digest = Digest::from_bytes(reader.array()?);
         if volume == 0 {
@@ -431,8 +431,8 @@ mod tests {
                 other => panic!("{other:?}"),
             }
         };
-        assert_eq!(refused(Pack { first_ordinal: u64::MAX, ..pack(0) }), Some("F-52"));
+        assert_eq!(refused(Pack { first_ordinal: u64::MAX, ..pack(0) }), Some("F-10"));
         let place = pack(0).place.map(|place| Place { offset: u64::MAX - 200, ..place });
-        assert_eq!(refused(Pack { place, ..pack(0) }), Some("F-55"));
+        assert_eq!(refused(Pack { place, ..pack(0) }), Some("F-10"));
     }
 }

@@ -142,6 +142,8 @@ def decode_page(number, data):
         fields.check(few, f"{pack.entry_count} entries", "F-10")
         few = pack.row_count <= limits.PACK_ROW_COUNT_MAX
         fields.check(few, f"{pack.row_count} rows", "F-10")
+        fields.check(pack.first_ordinal <= limits.FIRST_ORDINAL_MAX, "first ordinal", "F-10")
+        fields.check(pack.volume_offset <= limits.VOLUME_OFFSET_MAX, "volume offset", "F-10")
         if pack.is_carried():
             few = pack.volume_number <= limits.VOLUME_COUNT_MAX
             fields.check(few, "volume number", "F-10")

@@ -126,12 +126,14 @@ def page_cases():
 
     yield good("two-packs", "F-51", "Two packs.", b"".join(TWO))
     yield good("most", "F-51", "A pack with everything at its limit.",
-               pack(0, 65_536, 0, 65_536, (999_999, 2**53, 8 * MIB, 36 * MIB - 1)))
+               pack(0, 65_536, 2**53 - 1, 65_536, (999_999, 2**53 - 1, 8 * MIB, 36 * MIB - 1)))
     yield good("nowhere", "F-56", "A pack that is not carried.", pack(0, 1, 0, 1, NOWHERE))
     yield bad("record-cut", "F-51", "A record of 75 bytes.", lambda data: data[:-1])
     yield bad("no-entry", "F-10", "A pack of no entry.", put_at(ENTRY_COUNT, u(4, 0)))
     yield bad("too-many-entries", "F-10", "65,537 entries.", put_at(ENTRY_COUNT, u(4, 65_537)))
     yield bad("too-many-rows", "F-10", "65,537 rows.", put_at(ROW_COUNT, u(4, 65_537)))
+    yield bad("ordinal-too-high", "F-10", "First ordinal 2^53.", put_at(ORDINAL, u(8, 2**53)))
+    yield bad("offset-too-high", "F-10", "Offset 2^53 in a volume.", put_at(OFFSET, u(8, 2**53)))
     yield bad("volume-too-high", "F-10", "Volume 1,000,000.", put_at(VOLUME, u(4, 10**6)))
     yield bad("no-index", "F-10", "An index of no bytes.", put_at(INDEX_LEN, u(4, 0)))
     yield bad("index-too-long", "F-10", "An index of 8 MiB and one byte.",

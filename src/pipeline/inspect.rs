@@ -230,12 +230,6 @@ impl Summary {
     }
 }
 
-/// Returns the volumes of a bundle that are on these media, by looking for their files alone.
-pub fn present_volumes(bundle: &Bundle, volumes: &Volumes) -> BTreeSet<VolumeNumber> {
-    let numbers = (1..=bundle.packs().volume_count).filter_map(VolumeNumber::new);
-    numbers.filter(|&number| !volumes.copies(number).is_empty()).collect()
-}
-
 /// Tells whether an entry is what `wanted` names, or below it; everything is below nothing.
 pub fn is_below(path: &EntryPath, wanted: Option<&EntryPath>) -> bool {
     wanted.is_none_or(|wanted| wanted == path || wanted.is_above(path))

@@ -228,9 +228,7 @@ impl<'a> Resolver<'a> {
         }
         let raw_len = rows.iter().map(|row| u64::from(row.len)).sum();
         let content = PackContent { number, pack, rows, pieces: Vec::new(), raw_len };
-        let Some(carried) = Carried::new(&content) else {
-            return Err(ResolveError::NotCarried);
-        };
+        let carried = Carried::new(&content).ok_or(ResolveError::NotCarried)?;
         let place = carried.place;
         let mut sources = self.sources(number, &pack);
         let mut last = ResolveError::Absent { volume: place.volume };

@@ -18,12 +18,9 @@ use std::sync::Arc;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SourceError {
-    /// A medium fails.
+    /// A medium fails, or something else stands where the volume belongs.
     #[error(transparent)]
-    Media(#[from] MediaError),
-    /// Something else stands where the volume belongs, or it can't be opened.
-    #[error(transparent)]
-    Refused(Arc<MediaError>),
+    Media(Arc<MediaError>),
     /// The store fails.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -34,7 +31,6 @@ impl SourceError {
     pub fn class(&self) -> Class {
         match self {
             SourceError::Media(error) => error.class(),
-            SourceError::Refused(error) => error.class(),
             SourceError::Store(error) => error.class(),
         }
     }
@@ -157,13 +153,14 @@ pub struct Carried<'a> {
 impl<'a> Carried<'a> {
     /// Returns the pack; nothing for one that is not carried.
     pub fn new(content: &'a PackContent) -> Option<Carried<'a>> {
+        let place = content.pack.place?;
         let mut starts = Vec::with_capacity(content.rows.len() + 1);
         starts.push(0);
         starts.extend(content.rows.iter().scan(0, |end, row| {
             *end += row.len as usize;
             Some(*end)
         }));
-        content.pack.place.map(|place| Carried { content, place, starts })
+        Some(Carried { content, place, starts })
     }
 
     /// Returns where the bytes of these rows belong in the raw bytes of the pack.

@@ -1,5 +1,6 @@
 //! The volumes that are at hand, and packs read from them.
 
+use super::unpack::SourceError;
 use crate::format::packs::{Place, VolumeNumber};
 use crate::media::{MediaError, Medium, MediumFile};
 use std::collections::HashMap;
@@ -59,7 +60,7 @@ pub trait PackSource: Send + Sync {
     ///
     /// # Errors
     /// The source ends too soon or fails.
-    fn read_pack(&self, offset: u64, buffer: &mut [u8]) -> Result<(), super::unpack::SourceError>;
+    fn read_pack(&self, offset: u64, buffer: &mut [u8]) -> Result<(), SourceError>;
 
     /// Returns how to name the source in a message.
     fn describe(&self) -> String;
@@ -80,11 +81,12 @@ impl PackInVolume {
 }
 
 impl PackSource for PackInVolume {
-    fn read_pack(&self, offset: u64, buffer: &mut [u8]) -> Result<(), super::unpack::SourceError> {
+    fn read_pack(&self, offset: u64, buffer: &mut [u8]) -> Result<(), SourceError> {
         match &self.copy {
-            VolumeCopy::Open(file) => Ok(file.read_at(buffer, self.place.offset + offset)?),
-            VolumeCopy::Refused(error) => Err(super::unpack::SourceError::Refused(Arc::clone(error))),
+            VolumeCopy::Open(file) => file.read_at(buffer, self.place.offset + offset).map_err(Arc::new),
+            VolumeCopy::Refused(error) => Err(Arc::clone(error)),
         }
+        .map_err(SourceError::Media)
     }
 
     fn describe(&self) -> String {

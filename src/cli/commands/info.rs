@@ -7,7 +7,7 @@ use crate::cli::opening::open_to_look;
 use crate::cli::progress::Shown;
 use crate::cli::report::Report;
 use crate::cli::size::{Count, Percent, Size};
-use airlift::pipeline::inspect::{Opened, Summary, present_volumes, summarise};
+use airlift::pipeline::inspect::{Opened, Summary, summarise};
 use airlift::pipeline::volumes::Volumes;
 use serde_json::{Value, json};
 use std::fmt::{Display, Write as _};
@@ -18,11 +18,10 @@ pub(crate) fn run(args: &InfoArgs, report: &Report) -> Result<(), Failure> {
     let progress = Shown::new(report);
     let summary = summarise(&opened, &volumes, &progress);
     progress.finish();
-    let mut summary = summary?;
+    let summary = summary?;
     if summary.is_cancelled {
         return Err(Failure::interrupted());
     }
-    summary.present_volumes = present_volumes(&opened, &volumes);
     report.result(&document(&opened, &summary), &text(&opened, &summary))
 }
 

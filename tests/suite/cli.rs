@@ -339,7 +339,7 @@ fn imports_in_two_runs_and_says_each_time_how_it_stands() {
     assert_eq!(document["result"].as_str(), Some("imported"));
     assert_eq!(document["receipt"]["signers"][0].as_str(), Some("release-team"));
     let store = airlift::store::DirectoryStore::new(top.join("store"));
-    fixture::assert_same(&fixture::objects(&store), &packed.expected());
+    fixture::assert_same(&fixture::objects(&store), packed.expected());
     let mut status = import_arguments(&rest, &to, &state);
     status[0] = "status";
     let told = Transcript::of(trusting(packed, &status));

@@ -46,5 +46,5 @@ fn of_copies_that_are_all_damaged_the_one_that_loses_least_counts_whatever_their
     }
     let other = damaged(&packed, "other", &[first]);
     let whole = packed.bundle();
-    assert_same(&landed(&[&better, &other, &whole]), &all);
+    assert_same(&landed(&[&better, &other, &whole]), all);
 }

@@ -20,7 +20,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 pub(crate) const STREAM: &str = "models-eu";
 
@@ -75,6 +75,7 @@ pub(crate) fn sign(bundle: &Path) {
 /// A tree, and the signed bundle packed from it.
 pub(crate) struct Packed {
     pub(crate) directory: tempfile::TempDir,
+    expected: OnceLock<BTreeMap<String, Vec<u8>>>,
 }
 
 impl Packed {
@@ -84,7 +85,7 @@ impl Packed {
         let options = pack_options(roots, &directory.path().join("bundle"), counter);
         pack(&options, &Quiet).expect("packed");
         sign(&options.out);
-        Packed { directory }
+        Packed { directory, expected: OnceLock::new() }
     }
 
     pub(crate) fn bundle(&self) -> PathBuf {
@@ -115,14 +116,16 @@ impl Packed {
         medium
     }
 
-    /// Returns what a store must hold: key and bytes of every file.
-    pub(crate) fn expected(&self) -> BTreeMap<String, Vec<u8>> {
-        let mut expected = BTreeMap::new();
-        for (root, prefix) in [("models", "registry/models/"), ("datasets", "data/")] {
-            let top = self.tree().join(root);
-            collect(&top, &top, prefix, &mut expected);
-        }
-        expected
+    /// Returns what a store must hold: key and bytes of every file. The tree is read once.
+    pub(crate) fn expected(&self) -> &BTreeMap<String, Vec<u8>> {
+        self.expected.get_or_init(|| {
+            let mut expected = BTreeMap::new();
+            for (root, prefix) in [("models", "registry/models/"), ("datasets", "data/")] {
+                let top = self.tree().join(root);
+                collect(&top, &top, prefix, &mut expected);
+            }
+            expected
+        })
     }
 }
 

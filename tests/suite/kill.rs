@@ -232,7 +232,7 @@ impl<'a> Landing<'a> {
         let done = Transcript::of(self.command());
         assert_eq!(done.code, 0, "{}: {}", self.bucket, done.err);
         let store = weed.store(&self.bucket);
-        assert_same(&objects(&store), &self.packed.expected());
+        assert_same(&objects(&store), self.packed.expected());
         assert_eq!(upload_count(&store), 0, "{}", self.bucket);
     }
 }
@@ -368,7 +368,7 @@ fn four_read_only_media_in_any_order_are_each_needed_once() {
             sent_len += document(&run)["sent_bytes"].as_u64().expect("a number");
         }
         let store = DirectoryStore::new(top.path().join("store"));
-        assert_same(&objects(&store), &packed.expected());
+        assert_same(&objects(&store), packed.expected());
         assert_eq!(upload_count(&store), 0);
         assert_eq!(sent_len, packed.expected().values().map(|bytes| bytes.len() as u64).sum::<u64>(), "{order:?}");
     }

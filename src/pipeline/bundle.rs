@@ -143,14 +143,14 @@ impl Bundle {
         let manifest_place = Place { file: MetaFile::Manifest, offset: 0, len: head.manifest.root_length as usize };
         let expected = head.content_id;
         let manifest = read_proven(&sources, &manifest_place, |bytes| {
-            prove(Structure::ManifestRoot, bytes, &expected)?;
-            ManifestRoot::decode(bytes)
+            prove(Structure::ManifestRoot, &bytes, &expected)?;
+            ManifestRoot::decode(&bytes)
         })?;
         let packs_place = Place { file: MetaFile::Packs, offset: 0, len: head.packs.root_length as usize };
         let expected = head.packs.root;
         let packs = read_proven(&sources, &packs_place, |bytes| {
-            prove(Structure::PackRoot, bytes, &expected)?;
-            PackRoot::decode(bytes)
+            prove(Structure::PackRoot, &bytes, &expected)?;
+            PackRoot::decode(&bytes)
         })?;
         let manifest_starts = manifest.page_starts(head.manifest.root_length);
         if manifest_starts.last() != Some(&head.manifest.length) {
@@ -195,8 +195,8 @@ impl Bundle {
         };
         let place = Place { file: MetaFile::Manifest, offset: self.manifest_starts[index], len: facts.len as usize };
         read_proven(&self.sources, &place, |bytes| {
-            prove(Structure::ManifestPage, bytes, &facts.digest)?;
-            Ok(bytes.to_vec())
+            prove(Structure::ManifestPage, &bytes, &facts.digest)?;
+            Ok(bytes)
         })
     }
 
@@ -210,7 +210,7 @@ impl Bundle {
         };
         let offset = self.packs.page_start(self.head.packs.root_length, index);
         let place = Place { file: MetaFile::Packs, offset, len: facts.len as usize };
-        read_proven(&self.sources, &place, |bytes| decode_page(facts, bytes))
+        read_proven(&self.sources, &place, |bytes| decode_page(facts, &bytes))
     }
 
     /// Returns the bytes of `manifest` or `packs` in order, piece by piece, each proven.
@@ -234,8 +234,8 @@ impl Bundle {
         let offset = self.packs.page_start(self.head.packs.root_length, index);
         let place = Place { file: MetaFile::Packs, offset, len: facts.len as usize };
         read_proven(&self.sources, &place, |bytes| {
-            prove(Structure::PackPage, bytes, &facts.digest)?;
-            Ok(bytes.to_vec())
+            prove(Structure::PackPage, &bytes, &facts.digest)?;
+            Ok(bytes)
         })
     }
 
@@ -246,8 +246,8 @@ impl Bundle {
         let offset = self.head.packs.length - behind;
         let place = Place { file: MetaFile::Packs, offset, len: section.len as usize };
         read_proven(&self.sources, &place, |bytes| {
-            let is_due = Digest::of(bytes) == section.digest;
-            is_due.then(|| bytes.to_vec()).ok_or(FormatError::SectionDigest { structure: "pack table", offset })
+            let is_due = Digest::of(&bytes) == section.digest;
+            is_due.then_some(bytes).ok_or(FormatError::SectionDigest { structure: "pack table", offset })
         })
     }
 
@@ -289,7 +289,7 @@ struct Place {
 fn read_proven<T>(
     sources: &[Arc<dyn MetaSource>],
     place: &Place,
-    decode: impl Fn(&[u8]) -> Result<T, FormatError>,
+    decode: impl Fn(Vec<u8>) -> Result<T, FormatError>,
 ) -> Result<T, BundleError> {
     let mut worst = BundleError::Missing { name: place.file.name().to_owned() };
     for source in sources {
@@ -301,7 +301,7 @@ fn read_proven<T>(
                 continue;
             }
         };
-        match decode(&bytes) {
+        match decode(bytes) {
             Ok(value) => return Ok(value),
             Err(error) => {
                 let is_signed = error.class() != Class::Damaged;

@@ -46,7 +46,7 @@ pub(crate) struct ImportArgs {
     #[arg(long, value_name = "KEY")]
     pub(crate) receipt_key: Option<PathBuf>,
     /// Packs that are decoded at a time, about 52 MiB each
-    #[arg(long, value_name = "N", default_value = "3")]
+    #[arg(long, value_name = "N", default_value = "2")]
     pub(crate) workers: NonZeroUsize,
 }
 

@@ -39,7 +39,7 @@ use std::time::{Duration, Instant};
 use weed::Weed;
 
 const VOLUME_LEN: u64 = 64 << 20;
-const WORKERS: NonZeroUsize = NonZeroUsize::MIN.saturating_add(2);
+const WORKERS: NonZeroUsize = NonZeroUsize::MIN.saturating_add(1);
 const BUDGET_LEN: usize = 32 << 20;
 
 pub(crate) fn run(args: &DemoArgs, report: &Report) -> Result<(), Failure> {

@@ -8,6 +8,7 @@ use super::walk::{Entry, Item};
 use super::{EntryPath, Mark};
 use std::collections::VecDeque;
 use std::ops::Range;
+use std::sync::Arc;
 
 /// A pack with everything that the manifest says of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,11 +53,22 @@ pub struct PartFacts {
     pub ends: bool,
     /// Whether the piece ends the file.
     pub is_last: bool,
-    /// The mark before the part.
-    pub before: Mark,
+    /// The mark before the part; nothing for the first part of a file.
+    pub before: Option<Arc<Mark>>,
     /// The mark behind the part where the piece ends it and it is not the last; there the file's
     /// SHA-256 proves it.
-    pub after: Option<Mark>,
+    pub after: Option<Arc<Mark>>,
+}
+
+impl PartFacts {
+    /// Of a file that is one part.
+    const WHOLE: PartFacts =
+        PartFacts { number: 1, starts: true, ends: true, is_last: true, before: None, after: None };
+
+    /// Returns the state of the file's SHA-256 before the part.
+    pub fn start(&self) -> Mark {
+        self.before.as_deref().cloned().unwrap_or_else(Mark::start)
+    }
 }
 
 /// Lays packs over manifest items; feed both, in order, and take what is complete.
@@ -83,7 +95,7 @@ struct Rest {
     part_done: u64,
     /// Where the first pack of the part lies that is carried.
     part_volume: Option<VolumeNumber>,
-    before: Mark,
+    before: Option<Arc<Mark>>,
 }
 
 impl Cover {
@@ -170,8 +182,8 @@ impl Cover {
 
     fn open_large_file(&mut self) {
         if let Some(Item::Entry(Entry { index, path, file: Some(file) })) = self.items.pop_front() {
-            let before = Mark::start();
-            let (done, part_number, part_done, part_volume) = (0, 1, 0, None);
+            let (done, part_number, part_done) = (0, 1, 0);
+            let (part_volume, before) = (None, None);
             self.file = Some(Rest { entry: index, path, file, done, part_number, part_done, part_volume, before });
         }
     }
@@ -206,8 +218,8 @@ impl Cover {
             };
             after = Some(mark);
         }
-        let before = rest.before.clone();
-        let part = PartFacts { number: rest.part_number, starts, ends: part_ends, is_last, before, after };
+        let (before, ends) = (rest.before.clone(), part_ends);
+        let part = PartFacts { number: rest.part_number, starts, ends, is_last, before, after: after.clone() };
         content.pieces.push(Piece {
             entry: rest.entry,
             path: rest.path.clone(),
@@ -220,8 +232,8 @@ impl Cover {
         if is_last {
             return Ok(());
         }
-        if let Some(mark) = content.pieces.last().and_then(|piece| piece.part.after.clone()) {
-            rest.before = mark;
+        if let Some(mark) = after {
+            rest.before = Some(mark);
             rest.part_number += 1;
             rest.part_done = 0;
             rest.part_volume = None;
@@ -253,14 +265,7 @@ impl Cover {
                 file,
                 rows: first_row..content.rows.len(),
                 offset: 0,
-                part: PartFacts {
-                    number: 1,
-                    starts: true,
-                    ends: true,
-                    is_last: true,
-                    before: Mark::start(),
-                    after: None,
-                },
+                part: PartFacts::WHOLE,
             });
         }
         let exact = content.rows.len() == content.pack.row_count as usize;
@@ -314,7 +319,7 @@ mod tests {
             items.push(Item::Row(ordinal, Row { digest: Digest::of(b"chunk"), len: CHUNK_LEN }));
             done += u64::from(CHUNK_LEN);
             if done >= part_bound(file_len) {
-                items.push(Item::PartEnd(Mark::start()));
+                items.push(Item::PartEnd(Arc::new(Mark::start())));
                 done = 0;
             }
         }

@@ -5,6 +5,7 @@ use super::error::{FormatError, prove};
 use super::limits::{PACK_RAW_LEN, PACK_ROW_COUNT_MAX, PAGE_LEN_MAX};
 use super::manifest::{FileFacts, ManifestRoot, PageFacts, PageReader, Profile, Record, Row, Tail, part_bound};
 use super::{EntryPath, Mark, Structure};
+use std::sync::Arc;
 
 /// What the walk over a manifest meets, in order.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,7 +15,7 @@ pub enum Item {
     /// A row of the last file, and its ordinal.
     Row(u64, Row),
     /// A part of the last file ends, and it is not the file's last.
-    PartEnd(Mark),
+    PartEnd(Arc<Mark>),
 }
 
 /// A file or an empty directory of the manifest.
@@ -152,7 +153,8 @@ impl ManifestWalk {
         self.file.mark_due = false;
         self.file.part_len = 0;
         let mark = Mark::from_parts(words, tail.as_bytes(), self.file.done);
-        mark.map(Item::PartEnd).ok_or_else(|| self.breach("F-46", "the tail of a mark has the wrong length"))
+        mark.map(|mark| Item::PartEnd(Arc::new(mark)))
+            .ok_or_else(|| self.breach("F-46", "the tail of a mark has the wrong length"))
     }
 
     /// Checks F-42. Paths that begin with an entry's bytes follow it without a gap, so the entries

@@ -11,7 +11,7 @@ use crate::error::Class;
 use crate::format::cover::{PackContent, Piece};
 use crate::format::packs::VolumeNumber;
 use crate::format::walk::Item;
-use crate::format::{Digest, EntryPath, Mark, Sha256};
+use crate::format::{Digest, EntryPath, Sha256};
 use crate::media::{MediaError, Medium, MediumFile, MetaFile};
 use sha2::Digest as _;
 use std::collections::BTreeSet;
@@ -239,10 +239,10 @@ pub(in crate::pipeline) fn proves(piece: &Piece, bytes: &[u8]) -> bool {
     if !piece.part.starts || !piece.part.ends {
         return true;
     }
-    let mut mark: Mark = piece.part.before.clone();
+    let mut mark = piece.part.start();
     mark.update(bytes);
     match &piece.part.after {
-        Some(after) => mark == *after,
+        Some(after) => mark == **after,
         None => mark.digest() == file.sha256,
     }
 }

@@ -211,7 +211,7 @@ fn joined(head: &Head, items: &[Item], packs: &[PackContent], rows: &[Read]) -> 
                 file.extend(bytes);
                 let mut mark = Mark::start();
                 mark.update(file);
-                assert!(piece.part.after.as_ref().is_none_or(|after| *after == mark), "F-23");
+                assert!(piece.part.after.as_ref().is_none_or(|after| **after == mark), "F-23");
             }
         }
     }

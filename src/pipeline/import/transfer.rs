@@ -86,7 +86,8 @@ impl Transfer<'_> {
         for _ in 0..workers + SPARE_BUFFER_COUNT {
             let _ = home.send(Vec::new());
         }
-        let (tasks, task_queue) = bounded::<Task>(1);
+        // A pack of many small files takes 15 MiB before it is read: none waits in a queue.
+        let (tasks, task_queue) = bounded::<Task>(0);
         std::thread::scope(|scope| {
             for _ in 0..SMALL_COUNT {
                 scope.spawn(|| self.putter.run(&small_jobs));
@@ -511,7 +512,7 @@ fn part_number(piece: &Piece) -> Option<PartNumber> {
 
 /// Proves a whole file by its SHA-256, or a part by the marks around it (F-23).
 fn prove(piece: &Piece, file: &FileFacts, bytes: Bytes) -> Option<Proven> {
-    let before = piece.part.before.clone();
+    let before = piece.part.start();
     match &piece.part.after {
         Some(after) => Proven::part(bytes, before, after).ok(),
         None => Proven::last_part(bytes, before, &file.sha256).ok(),

@@ -8,7 +8,6 @@ use super::walk::{Entry, Item};
 use super::{EntryPath, Mark};
 use std::collections::VecDeque;
 use std::ops::Range;
-use std::sync::Arc;
 
 /// A pack with everything that the manifest says of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,10 +53,10 @@ pub struct PartFacts {
     /// Whether the piece ends the file.
     pub is_last: bool,
     /// The mark before the part; nothing for the first part of a file.
-    pub before: Option<Arc<Mark>>,
+    pub before: Option<Box<Mark>>,
     /// The mark behind the part where the piece ends it and it is not the last; there the file's
     /// SHA-256 proves it.
-    pub after: Option<Arc<Mark>>,
+    pub after: Option<Box<Mark>>,
 }
 
 impl PartFacts {
@@ -95,7 +94,7 @@ struct Rest {
     part_done: u64,
     /// Where the first pack of the part lies that is carried.
     part_volume: Option<VolumeNumber>,
-    before: Option<Arc<Mark>>,
+    before: Option<Box<Mark>>,
 }
 
 impl Cover {
@@ -319,7 +318,7 @@ mod tests {
             items.push(Item::Row(ordinal, Row { digest: Digest::of(b"chunk"), len: CHUNK_LEN }));
             done += u64::from(CHUNK_LEN);
             if done >= part_bound(file_len) {
-                items.push(Item::PartEnd(Arc::new(Mark::start())));
+                items.push(Item::PartEnd(Box::new(Mark::start())));
                 done = 0;
             }
         }

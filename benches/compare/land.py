@@ -10,6 +10,8 @@ import time
 import urllib.error
 import urllib.request
 
+from peers import usable
+
 KEY, SECRET = "bench", "bench-secret-of-no-value"
 PORTS = tuple(f"{part}.port{kind}" for part in ("master", "volume", "filer", "s3") for kind in ("", ".grpc"))
 
@@ -75,27 +77,21 @@ def free_port():
         return probe.getsockname()[1]
 
 
-def usable(name, version="--version"):
-    """Returns the path of a program that says its version; nothing for a shim that leads nowhere."""
-    path = shutil.which(name)
-    if path is None or subprocess.run([path, version], capture_output=True).returncode != 0:
-        return None
-    return path
-
-
-def ways(airlift, root, bundle, signers, state, weed):
-    """Returns the ways that are on this machine: name, bucket to make first, command."""
-    stream = ["--stream", "compare", "--allowed-signers", str(signers), "--state", str(state)]
-    target = ["--endpoint", weed.endpoint, "--to", "s3://airlift", "--map", f"{root.name}=land/", "--enrol"]
-    found = [("airlift import", "airlift", [airlift, "import", str(bundle), *stream, *target])]
-    if path := usable("aws"):
-        found.append(("aws s3 cp", "aws", [path, "s3", "cp", "--quiet", "--recursive", str(root), "s3://aws/land/"]))
-    if path := usable("s5cmd", "version"):
-        found.append(("s5cmd cp", "s5cmd", [path, "cp", f"{root}/", "s3://s5cmd/land/"]))
-    if path := usable("rclone", "version"):
+def ways(tool, root, state):
+    """Returns the ways on this machine: name, bucket to make first, and the command for a server."""
+    stream = ["--stream", "compare", "--allowed-signers", str(tool.work / "signers"), "--state", str(state)]
+    target = ["--to", "s3://airlift", "--map", f"{root.name}=land/", "--enrol", "--endpoint"]
+    ours = [tool.path, "import", str(tool.bundle()), *stream, *target]
+    found = [("airlift import", "airlift", lambda server: [*ours, server.endpoint])]
+    if aws := usable("aws", ["--version"]):
+        copy = [aws, "s3", "cp", "--quiet", "--recursive", str(root), "s3://aws/land/"]
+        found.append(("aws s3 cp", "aws", lambda server: copy))
+    if s5cmd := usable("s5cmd", ["version"]):
+        found.append(("s5cmd cp", "s5cmd", lambda server: [s5cmd, "cp", f"{root}/", "s3://s5cmd/land/"]))
+    if rclone := usable("rclone", ["version"]):
         flags = ["-q", "--transfers", "16", "--s3-no-check-bucket", "--config", "/dev/null"]
-        found.append(("rclone copy", "rclone", [path, "copy", *flags, str(root), "weed:rclone/land"]))
-    if path := usable("weed", "version"):
-        copy = [path, "filer.copy", "-c", "8", str(root), f"{weed.filer}/buckets/copy/"]
-        found.append(("weed filer.copy", "copy", copy))
+        found.append(("rclone copy", "rclone", lambda server: [rclone, "copy", *flags, str(root), "weed:rclone/land"]))
+    if weed := usable("weed", ["version"]):
+        copy_native = [weed, "filer.copy", "-c", "8", str(root)]
+        found.append(("weed filer.copy", "copy", lambda server: [*copy_native, f"{server.filer}/buckets/copy/"]))
     return found

@@ -18,23 +18,19 @@ class Sample:
 
 
 class Failed(Exception):
-    """A command that did not end with the code that is due."""
+    """A command that did not end with code 0."""
 
 
-def run(command, env=None, cwd=None, log=None, codes=(0,)):
+def run(command, env, log):
     """Runs a command to its end and returns its sample."""
-    output = open(log, "ab") if log else subprocess.DEVNULL
-    try:
+    with open(log, "ab") as output:
         begun = time.monotonic()
-        child = subprocess.Popen(command, env=env, cwd=cwd, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
+        child = subprocess.Popen(command, env=env, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
         _, status, usage = os.wait4(child.pid, 0)
         seconds = time.monotonic() - begun
-        child.returncode = os.waitstatus_to_exitcode(status)
-    finally:
-        if log:
-            output.close()
-    if child.returncode not in codes:
-        raise Failed(f"{command[0]} ended with code {child.returncode}" + (f"; see {log}" if log else ""))
+    child.returncode = os.waitstatus_to_exitcode(status)
+    if child.returncode != 0:
+        raise Failed(f"{command[0]} ended with code {child.returncode}; see {log}")
     return Sample(seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024)
 
 

@@ -68,8 +68,11 @@ class Airlift(Peer):
         (self.work / "signers").write_text(f'bench namespaces="airlift-head@v1/compare" {public}\n')
 
     def pack(self, tree):
+        return self.pack_roots(roots_of(tree))
+
+    def pack_roots(self, roots):
         self.counter += 1
-        roots = [f"{root.name}={root}" for root in sorted(tree.iterdir()) if root.is_dir()]
+        roots = [f"{root.name}={root}" for root in roots]
         stream = ["--stream", "compare", "--counter", str(self.counter), "--sign", str(self.work / "key")]
         return [self.path, "pack", *roots, *stream, "--out", str(self.bundle())]
 
@@ -155,11 +158,8 @@ class Bupstash(Peer):
         self.quietly(self.path, "new-key", "-o", self.work / "key")
 
     def pack(self, tree):
-        return [self.path, "put", "-q", f"name={tree.name}", str(tree)]
-
-    def update(self, tree):
         self.last = tree.name
-        return self.pack(tree)
+        return [self.path, "put", "-q", f"name={tree.name}", str(tree)]
 
     def verify(self):
         return ["bash", "-ec", f'"{self.path}" get -q name={self.last} > /dev/null']
@@ -254,8 +254,21 @@ class Zpaq(Peer):
 PEERS = (Airlift, Tar, TarZstd, TarZstdLong, Bupstash, Borg, BorgLz4, Restic, Casync, Zpaq)
 
 
+def roots_of(tree):
+    """Returns the directories of a release, which are its roots."""
+    return sorted(path for path in tree.iterdir() if path.is_dir())
+
+
+def usable(name, version):
+    """Returns the path of a program that says its version; nothing for a shim that leads nowhere."""
+    path = shutil.which(name)
+    if path is None or (version and subprocess.run([path, *version], capture_output=True).returncode != 0):
+        return None
+    return path
+
+
 def present(airlift):
     """Returns the tools that are on this machine, with their programs, Airlift first."""
     found = [(Airlift, airlift)]
-    found += [(peer, path) for peer in PEERS[1:] if (path := shutil.which(peer.program))]
+    found += [(peer, path) for peer in PEERS if peer is not Airlift and (path := usable(peer.program, peer.version))]
     return found

@@ -217,8 +217,14 @@ impl Cover {
             };
             after = Some(mark);
         }
-        let (before, ends) = (rest.before.clone(), part_ends);
-        let part = PartFacts { number: rest.part_number, starts, ends, is_last, before, after: after.clone() };
+        let part = PartFacts {
+            number: rest.part_number,
+            starts,
+            ends: part_ends,
+            is_last,
+            before: rest.before.clone(),
+            after: after.clone(),
+        };
         content.pieces.push(Piece {
             entry: rest.entry,
             path: rest.path.clone(),
@@ -231,8 +237,8 @@ impl Cover {
         if is_last {
             return Ok(());
         }
-        if let Some(mark) = after {
-            rest.before = Some(mark);
+        if after.is_some() {
+            rest.before = after;
             rest.part_number += 1;
             rest.part_done = 0;
             rest.part_volume = None;

@@ -27,7 +27,8 @@ def main():
     arguments = parse()
     work = arguments.work.resolve()
     work.mkdir(parents=True, exist_ok=True)
-    tools = [one for one in peers.present(str(arguments.airlift)) if not arguments.only or one[0].name in arguments.only]
+    found = peers.present(str(arguments.airlift))
+    tools = [one for one in found if not arguments.only or one[0].name in arguments.only]
     for tree in arguments.trees:
         measure.read_all(tree)
     if set(arguments.steps) & set(peers.STEPS):

@@ -34,8 +34,9 @@ class Weed:
         self.process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
         self.endpoint = f"http://127.0.0.1:{ports['s3.port']}"
         self.filer = f"http://127.0.0.1:{ports['filer.port']}"
-        self.master = f"127.0.0.1:{ports['master.port']}"
-        self.program, self.directory = program, directory
+        # The program's own way to name a gRPC port that is not 10,000 above the other.
+        self.filer_with_grpc = f"{self.filer}.{ports['filer.port.grpc']}"
+        self.directory = directory
         self.wait()
 
     def wait(self):
@@ -50,8 +51,9 @@ class Weed:
         raise SystemExit(f"the server did not start; see {self.directory / 'log'}")
 
     def make_bucket(self, name):
-        shell = [self.program, "shell", f"-master={self.master}"]
-        subprocess.run(shell, input=f"s3.bucket.create -name {name}\n", text=True, check=True, capture_output=True)
+        """Creates a bucket, which is a directory below the filer's /buckets."""
+        request = urllib.request.Request(f"{self.filer}/buckets/{name}/", method="POST")
+        urllib.request.urlopen(request, timeout=30).close()
 
     def cpu_seconds(self):
         """Returns user and system time of the server so far."""
@@ -90,8 +92,10 @@ def ways(tool, root, state):
         found.append(("s5cmd cp", "s5cmd", lambda server: [s5cmd, "cp", f"{root}/", "s3://s5cmd/land/"]))
     if rclone := usable("rclone", ["version"]):
         flags = ["-q", "--transfers", "16", "--s3-no-check-bucket", "--config", "/dev/null"]
-        found.append(("rclone copy", "rclone", lambda server: [rclone, "copy", *flags, str(root), "weed:rclone/land"]))
+        sync = [rclone, "copy", *flags, str(root), "weed:rclone/land"]
+        found.append(("rclone copy", "rclone", lambda server: sync))
     if weed := usable("weed", ["version"]):
         copy_native = [weed, "filer.copy", "-c", "8", str(root)]
-        found.append(("weed filer.copy", "copy", lambda server: [*copy_native, f"{server.filer}/buckets/copy/"]))
+        to_copy = "/buckets/copy/"
+        found.append(("weed filer.copy", "copy", lambda server: [*copy_native, server.filer_with_grpc + to_copy]))
     return found

@@ -1,160 +1,114 @@
-//! Sizes and speeds of the codecs on one core: `AIRLIFT_BENCH_F32=model.safetensors cargo bench --bench codec`.
+//! Encoding and decoding each kind of content beside zstd, and the judgement before it, on one core.
 //!
-//! The file is a safetensors file of F32 tensors, of which the chunks of 1 MiB are taken; without it
-//! the weights are noise around 0. The other formats are made from them.
+//! The sizes come first; then the speeds.
 #![expect(clippy::expect_used, reason = "a benchmark stops where it cannot go on")]
 
-use airlift::chunking::Cutter;
-use airlift::codec::{Decoder, Encoder, Kind, Word, probe};
-use airlift::format::Element;
-use std::time::Instant;
+mod data;
+
+use airlift::codec::{Codec, Decoder, Encoder, Prober};
+use data::{KINDS, Sample, sample};
+use divan::Bencher;
+use divan::counter::BytesCount;
 
 const FRAME_LEN: usize = 1 << 20;
-const TOTAL_LEN: usize = 64 << 20;
+/// The slow level sees no more than this.
+const SLOW_LEN: usize = 4 << 20;
 
 fn main() {
-    let floats = floats();
-    let bf16: Vec<u8> = floats.iter().flat_map(|float| bf16(*float).to_le_bytes()).collect();
-    let fp16: Vec<u8> = floats.iter().flat_map(|float| fp16(*float).to_le_bytes()).collect();
-    let fp32: Vec<u8> = floats.iter().flat_map(|float| float.to_le_bytes()).collect();
-    let fp64: Vec<u8> = floats.iter().flat_map(|float| f64::from(*float).to_le_bytes()).collect();
-    let int8: Vec<u8> = floats.iter().map(|float| (float * 400.0) as i8 as u8).collect();
-    println!("content  kind          size %   in GB/s  out GB/s  probed");
-    measure("bf16", &bf16, Element::Word2, &[Kind::Planes(Word::Two), Kind::Zstd]);
-    measure("fp16", &fp16, Element::Word2, &[Kind::Planes(Word::Two), Kind::Zstd]);
-    measure("fp32", &fp32, Element::Word4, &[Kind::Planes(Word::Four), Kind::Zstd]);
-    measure("fp64", &fp64, Element::Word8, &[Kind::Planes(Word::Eight), Kind::Zstd]);
-    measure("int8", &int8, Element::Byte, &[Kind::Zstd]);
-    measure("text", &text(), Element::Unknown, &[Kind::Zstd]);
-    measure("noise", &noise(16 << 20), Element::Unknown, &[Kind::Stored, Kind::Zstd]);
-    measure_level_19("bf16", &bf16);
-    measure_probe("bf16", &bf16);
-    measure_cuts(&noise(TOTAL_LEN));
+    let is_listing = std::env::args().any(|argument| argument == "--list");
+    if !is_listing {
+        print_sizes();
+    }
+    divan::main();
 }
 
-fn measure(name: &str, bytes: &[u8], element: Element, kinds: &[Kind]) {
-    let bytes = &bytes[..bytes.len().min(TOTAL_LEN)];
-    let mut encoder = Encoder::new().expect("zstd has its own parameters");
-    let mut decoder = Decoder::new();
-    let mut raw = vec![0; FRAME_LEN];
-    for kind in kinds {
-        let (mut stored_len, mut as_probed, mut frames) = (0, 0, 0);
-        let (mut encoding, mut decoding) = (0.0, 0.0);
-        let mut out = Vec::with_capacity(2 * FRAME_LEN);
+fn print_sizes() {
+    println!(
+        "stored % of raw, frames of 1 MiB: as the prober judges, zstd -1, -3, -19 (-19 of the first {SLOW_LEN} bytes)"
+    );
+    for name in KINDS {
+        let sample = sample(name);
+        let mut encoder = Encoder::new().expect("zstd knows its parameters");
+        let mut prober = Prober::default();
+        let (mut stored, mut judged_count) = (Vec::new(), 0);
+        for frame in sample.bytes.chunks(FRAME_LEN) {
+            let kind = prober.probe(frame, sample.element);
+            judged_count += usize::from(kind == sample.kind);
+            encoder.encode(frame, kind, &mut stored).expect("encodes");
+        }
+        let percent = |len: usize, raw_len: usize| 100.0 * len as f64 / raw_len as f64;
+        let zstd = |bytes: &[u8], level| zstd::bulk::compress(bytes, level).expect("encodes").len();
+        let slow = &sample.bytes[..SLOW_LEN];
+        println!(
+            "{name:5} {:6.2} {:6.2} {:6.2} {:6.2}   {judged_count} of {} frames judged {:?}",
+            percent(stored.len(), sample.bytes.len()),
+            percent(zstd(&sample.bytes, 1), sample.bytes.len()),
+            percent(zstd(&sample.bytes, 3), sample.bytes.len()),
+            percent(zstd(slow, 19), slow.len()),
+            sample.bytes.len().div_ceil(FRAME_LEN),
+            sample.kind,
+        );
+    }
+}
+
+/// Encodes each frame and decodes it again to compare, as the packer does.
+#[divan::bench(args = KINDS, sample_count = 3)]
+fn encode(bencher: Bencher<'_, '_>, name: &'static str) {
+    let Sample { bytes, kind, .. } = sample(name);
+    let mut encoder = Encoder::new().expect("zstd knows its parameters");
+    let mut out = Vec::with_capacity(2 * FRAME_LEN);
+    bencher.counter(BytesCount::of_slice(&bytes)).bench_local(|| {
         for frame in bytes.chunks(FRAME_LEN) {
             out.clear();
-            let start = Instant::now();
-            let codec = encoder.encode(frame, *kind, &mut out).expect("encodes");
-            encoding += start.elapsed().as_secs_f64();
-            let start = Instant::now();
-            decoder.decode(codec, &out, &mut raw[..frame.len()]).expect("decodes");
-            decoding += start.elapsed().as_secs_f64();
-            stored_len += out.len();
-            frames += 1;
-            as_probed += usize::from(probe(frame, element) == *kind);
+            encoder.encode(frame, kind, &mut out).expect("encodes");
         }
-        let size = 100.0 * stored_len as f64 / bytes.len() as f64;
-        let kind = format!("{kind:?}");
-        let (speed_in, speed_out) = (speed(bytes.len(), encoding), speed(bytes.len(), decoding));
-        println!("{name:8} {kind:13} {size:6.2} {speed_in:9.2} {speed_out:9.2}  {as_probed} of {frames}");
-    }
+    });
 }
 
-fn measure_level_19(name: &str, bytes: &[u8]) {
-    let bytes = &bytes[..bytes.len().min(TOTAL_LEN / 4)];
-    let start = Instant::now();
-    let encoded = zstd::bulk::compress(bytes, 19).expect("encodes");
-    let size = 100.0 * encoded.len() as f64 / bytes.len() as f64;
-    println!("{name:8} zstd -19      {size:6.2} {:9.3}", speed(bytes.len(), start.elapsed().as_secs_f64()));
-}
-
-fn measure_probe(name: &str, bytes: &[u8]) {
-    for (element, frame_len) in
-        [(Element::Word2, FRAME_LEN), (Element::Unknown, FRAME_LEN), (Element::Unknown, 64 << 10)]
-    {
-        let start = Instant::now();
-        let count = bytes.chunks(frame_len).filter(|frame| probe(frame, element) != Kind::Stored).count();
-        let micros = start.elapsed().as_secs_f64() * 1e6 / count.max(1) as f64;
-        println!("{name:8} probe of {frame_len} bytes as {element:?}: {micros:.0} microseconds");
-    }
-}
-
-fn measure_cuts(bytes: &[u8]) {
-    let start = Instant::now();
-    let mut cutter = Cutter::new(bytes.len() as u64);
-    let (mut position, mut count) = (0, 0);
-    while let Some(chunk) = cutter.next(&bytes[position..]) {
-        position += chunk.len as usize;
-        count += 1;
-    }
-    let speed = speed(bytes.len(), start.elapsed().as_secs_f64());
-    println!("mincdc   {count} chunks of {} bytes on average, {speed:.2} GB/s", bytes.len() / count);
-}
-
-fn speed(len: usize, seconds: f64) -> f64 {
-    len as f64 / seconds / 1e9
-}
-
-fn floats() -> Vec<f32> {
-    let Some(path) = std::env::var_os("AIRLIFT_BENCH_F32") else {
-        let sums = noise(TOTAL_LEN * 2);
-        let sums = sums.chunks_exact(8).map(|bytes| bytes.iter().map(|byte| f32::from(*byte) - 127.5).sum::<f32>());
-        // The sums are steps of a grid; another sum's share of a step makes them dense.
-        return sums.scan(0.0, |before, sum| Some((sum + std::mem::replace(before, sum) * 1e-3) * 1.1e-4)).collect();
+#[divan::bench(args = KINDS, sample_count = 3)]
+fn decode(bencher: Bencher<'_, '_>, name: &'static str) {
+    let Sample { bytes, kind, .. } = sample(name);
+    let mut encoder = Encoder::new().expect("zstd knows its parameters");
+    let encode = |frame| {
+        let mut out = Vec::new();
+        let codec = encoder.encode(frame, kind, &mut out).expect("encodes");
+        (codec, out, frame.len())
     };
-    let file = std::fs::read(path).expect("can be read");
-    let mut cutter = Cutter::new(file.len() as u64);
-    let (mut position, mut floats) = (0, Vec::new());
-    while let Some(chunk) = cutter.next(&file[position..]) {
-        let bytes = &file[position..][..chunk.len as usize];
-        if chunk.element == Element::Word4 && bytes.len() >= FRAME_LEN {
-            floats.extend(bytes.as_chunks().0.iter().map(|bytes| f32::from_le_bytes(*bytes)));
+    let frames: Vec<(Codec, Vec<u8>, usize)> = bytes.chunks(FRAME_LEN).map(encode).collect();
+    let (mut decoder, mut raw) = (Decoder::new(), vec![0; FRAME_LEN]);
+    bencher.counter(BytesCount::of_slice(&bytes)).bench_local(|| {
+        for (codec, stored, raw_len) in &frames {
+            decoder.decode(*codec, stored, &mut raw[..*raw_len]).expect("decodes");
         }
-        position += chunk.len as usize;
-    }
-    floats
+    });
 }
 
-fn bf16(float: f32) -> u16 {
-    let bits = float.to_bits();
-    ((bits + 0x7fff + (bits >> 16 & 1)) >> 16) as u16
+#[divan::bench(args = KINDS, sample_count = 3)]
+fn zstd_3(bencher: Bencher<'_, '_>, name: &'static str) {
+    zstd_level(bencher, &sample(name).bytes, 3);
 }
 
-/// Rounds to the nearest half-precision number, to even where two are as near.
-fn fp16(float: f32) -> u16 {
-    let sign = (float.to_bits() >> 16 & 0x8000) as u16;
-    let magnitude = float.abs().min(65_504.0);
-    if magnitude < 6.103_515_6e-5 {
-        return sign | (magnitude * 16_777_216.0).round_ties_even() as u16;
-    }
-    let bits = magnitude.to_bits();
-    sign | ((bits + 0xfff + (bits >> 13 & 1) - (112 << 23)) >> 13) as u16
+#[divan::bench(args = KINDS, sample_count = 1)]
+fn zstd_19(bencher: Bencher<'_, '_>, name: &'static str) {
+    zstd_level(bencher, &sample(name).bytes[..SLOW_LEN], 19);
 }
 
-/// Returns words of made-up spelling, the frequent ones short, with stops between.
-fn text() -> Vec<u8> {
-    let word = |bytes: &[u8]| -> String {
-        let len = 2 + usize::from(bytes[7] % 6);
-        bytes[..len]
-            .iter()
-            .map(|byte| b"etaoinshrdlcumwfgypbvk"[usize::from(byte >> 4) + usize::from(byte & 3)] as char)
-            .collect()
-    };
-    let words: Vec<String> = noise(32_000).chunks(8).map(word).collect();
-    let mut text = Vec::new();
-    for choice in noise(24 << 20).chunks_exact(3) {
-        let rank = (usize::from(choice[0]) * usize::from(choice[1]) * usize::from(choice[1])) >> 12;
-        text.extend_from_slice(words[rank.min(words.len() - 1)].as_bytes());
-        text.extend_from_slice(if choice[2] > 230 { b".\n" } else { b" " });
-    }
-    text
+fn zstd_level(bencher: Bencher<'_, '_>, bytes: &[u8], level: i32) {
+    let mut compressor = zstd::bulk::Compressor::new(level).expect("a level");
+    let mut out = vec![0; zstd::zstd_safe::compress_bound(FRAME_LEN)];
+    bencher.counter(BytesCount::of_slice(bytes)).bench_local(|| {
+        for frame in bytes.chunks(FRAME_LEN) {
+            compressor.compress_to_buffer(frame, out.as_mut_slice()).expect("encodes");
+        }
+    });
 }
 
-fn noise(len: usize) -> Vec<u8> {
-    let mut state = 1u64;
-    let next = || {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (state >> 56) as u8
-    };
-    std::iter::repeat_with(next).take(len).collect()
+/// Judges chunks of 64 KiB, most of which no table describes.
+#[divan::bench(args = KINDS, sample_count = 3)]
+fn probe(bencher: Bencher<'_, '_>, name: &'static str) {
+    let Sample { bytes, element, .. } = sample(name);
+    let mut prober = Prober::default();
+    bencher.counter(BytesCount::of_slice(&bytes)).bench_local(|| {
+        bytes.chunks(64 << 10).filter(|chunk| prober.probe(chunk, element) == airlift::codec::Kind::Stored).count()
+    });
 }

@@ -1,7 +1,7 @@
 //! Decoding any bytes ends in the bytes or in damage; what is encoded decodes to what it was.
 #![no_main]
 
-use airlift::codec::{Codec, Decoder, Encoder, Kind, Word, probe};
+use airlift::codec::{Codec, Decoder, Encoder, Kind, Prober, Word};
 use airlift::error::Class;
 use airlift::format::Element;
 use airlift::format::index::CodecId;
@@ -20,7 +20,7 @@ fuzz_target!(|input: (u8, u8, u8, u16, &[u8])| {
     if bytes.is_empty() {
         return;
     }
-    let probed = probe(bytes, ELEMENTS[usize::from(element) % ELEMENTS.len()]);
+    let probed = Prober::default().probe(bytes, ELEMENTS[usize::from(element) % ELEMENTS.len()]);
     let mut encoder = Encoder::new().expect("zstd has its own parameters");
     let words = [Word::Two, Word::Four, Word::Eight].map(Kind::Planes);
     for kind in [probed, Kind::Stored, Kind::Zstd].into_iter().chain(words) {

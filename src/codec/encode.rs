@@ -4,6 +4,7 @@ use super::decode::{Decoder, PLANE_STORED};
 use super::error::CodecError;
 use super::{Codec, Word, planes};
 use crate::format::limits::FRAME_RAW_LEN_MAX;
+use std::io::Cursor;
 use zstd::zstd_safe::{CCtx, CParameter, ErrorCode, ParamSwitch, compress_bound, get_error_name};
 
 /// Level of the zstd codec: see `spec/decisions/zstd-level.md`.
@@ -29,8 +30,6 @@ pub struct Encoder {
     /// For planes: codes bytes and hardly looks for repeats.
     entropy: CCtx<'static>,
     planes: Vec<u8>,
-    /// Room for one zstd frame.
-    encoded: Vec<u8>,
     check: Decoder,
     decoded: Vec<u8>,
 }
@@ -52,7 +51,7 @@ impl Encoder {
             zstd.set_parameter(CParameter::DictIdFlag(false)).map_err(unencoded)?;
         }
         let check = Decoder::new();
-        Ok(Encoder { whole, entropy, planes: Vec::new(), encoded: Vec::new(), check, decoded: Vec::new() })
+        Ok(Encoder { whole, entropy, planes: Vec::new(), check, decoded: Vec::new() })
     }
 
     /// Appends the stored bytes of a frame to `out` and returns how they are stored: as `kind` says, or
@@ -83,7 +82,7 @@ impl Encoder {
         let codec = match kind {
             Kind::Stored => Codec::Stored,
             Kind::Zstd => {
-                out.extend_from_slice(compress(&mut self.whole, raw, &mut self.encoded)?);
+                compress(&mut self.whole, raw, out)?;
                 Codec::Zstd
             }
             Kind::Planes(word) => {
@@ -107,10 +106,17 @@ impl Encoder {
         }
         planes::split(word, raw, &mut self.planes[..whole_len]);
         for plane in self.planes[..whole_len].chunks_exact(plane_len.max(1)) {
-            let encoded = compress(&mut self.entropy, plane, &mut self.encoded)?;
-            let (bytes, flag) = if encoded.len() < plane.len() { (encoded, 0) } else { (plane, PLANE_STORED) };
-            out.extend_from_slice(&(bytes.len() as u32 | flag).to_le_bytes());
-            out.extend_from_slice(bytes);
+            let len_at = out.len();
+            out.extend_from_slice(&[0; 4]);
+            let bytes_at = out.len();
+            let encoded_len = compress(&mut self.entropy, plane, out)?;
+            let mut word = encoded_len as u32;
+            if encoded_len >= plane.len() {
+                out.truncate(bytes_at);
+                out.extend_from_slice(plane);
+                word = plane.len() as u32 | PLANE_STORED;
+            }
+            out[len_at..bytes_at].copy_from_slice(&word.to_le_bytes());
         }
         out.extend_from_slice(&raw[whole_len..]);
         Ok(())
@@ -130,14 +136,12 @@ impl Encoder {
     }
 }
 
-/// Returns one zstd frame of `raw`, made in `room`.
-fn compress<'a>(zstd: &mut CCtx<'_>, raw: &[u8], room: &'a mut Vec<u8>) -> Result<&'a [u8], CodecError> {
-    let bound = compress_bound(raw.len());
-    if room.len() < bound {
-        room.resize(bound, 0);
-    }
-    let len = zstd.compress2(room.as_mut_slice(), raw).map_err(unencoded)?;
-    Ok(&room[..len])
+/// Appends one zstd frame of `raw` and returns its length.
+fn compress(zstd: &mut CCtx<'_>, raw: &[u8], out: &mut Vec<u8>) -> Result<usize, CodecError> {
+    out.reserve(compress_bound(raw.len()));
+    let mut end = Cursor::new(out);
+    end.set_position(end.get_ref().len() as u64);
+    zstd.compress2(&mut end, raw).map_err(unencoded)
 }
 
 fn unencoded(code: ErrorCode) -> CodecError {

@@ -12,7 +12,7 @@ use crate::format::index::CodecId;
 pub use decode::Decoder;
 pub use encode::{Encoder, Kind};
 pub use error::CodecError;
-pub use probe::probe;
+pub use probe::Prober;
 
 /// How a frame is stored (F-80).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -155,8 +155,9 @@ fn the_probe_sees_what_bytes_are() {
         (noise(1, 1_000).repeat(100), Element::Unknown, Kind::Zstd),
         (vec![7], Element::Unknown, Kind::Zstd),
     ];
+    let mut prober = Prober::default();
     for (index, (bytes, element, kind)) in cases.iter().enumerate() {
-        assert_eq!(probe(bytes, *element), *kind, "case {index}");
+        assert_eq!(prober.probe(bytes, *element), *kind, "case {index}");
     }
 }
 

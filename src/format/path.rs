@@ -125,7 +125,8 @@ pub fn check_segment(segment: &str) -> Result<(), PathRule> {
     if segment.is_empty() {
         return Err(PathRule::EmptySegment);
     }
-    if segment.contains(is_unshowable) {
+    let is_plain = segment.bytes().all(|byte| matches!(byte, 0x20..=0x7e));
+    if !is_plain && segment.contains(is_unshowable) {
         return Err(PathRule::Unshowable);
     }
     if segment.contains('\\') {
@@ -173,10 +174,16 @@ fn check_path(bytes: &[u8]) -> Result<&str, PathRule> {
     Ok(text)
 }
 
+/// Length of the longest name of a device, in bytes.
+const DEVICE_NAME_LEN_MAX: usize = "CONOUT$".len();
+
 /// Tells whether Windows would open a device: the part before the first dot, without trailing
 /// spaces, in any case.
 fn is_device_name(segment: &str) -> bool {
     let stem = segment.split('.').next().unwrap_or_default().trim_end_matches(' ');
+    if !(3..=DEVICE_NAME_LEN_MAX).contains(&stem.len()) {
+        return false;
+    }
     let stem = stem.to_ascii_uppercase();
     if matches!(stem.as_str(), "CON" | "PRN" | "AUX" | "NUL" | "CONIN$" | "CONOUT$") {
         return true;

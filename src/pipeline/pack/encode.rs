@@ -1,7 +1,7 @@
 //! Encoding: the frames of a pack and its index, by many threads.
 
 use super::unit::{Hashes, Unit};
-use crate::codec::{Codec, CodecError, Encoder, Kind};
+use crate::codec::{Codec, CodecError, Encoder, Kind, Prober};
 use crate::format::Digest;
 use crate::format::index::{Frame, Index, RowSource};
 use crate::plan::frames::{FrameRows, group};
@@ -9,6 +9,10 @@ use crate::plan::sequence::Decision;
 use rayon::prelude::*;
 use std::cell::RefCell;
 use std::ops::Range;
+
+/// Chunks below this are not probed, in bytes: they have few bytes to judge by, there are many, and
+/// what they share a frame with decides. zstd is right for nearly all of them.
+const PROBED_LEN_MIN: usize = 4 << 10;
 
 /// A pack but for its place.
 pub(super) struct Encoded {
@@ -48,9 +52,12 @@ impl Encoded {
 
 /// Encodes a unit with the threads of the current pool. Each frame was decoded again and compared.
 pub(super) fn encode(unit: &Unit, hashes: &Hashes, decisions: &[Decision]) -> Result<Encoded, CodecError> {
-    let new_rows = decisions.iter().enumerate().filter(|(_, decision)| **decision == Decision::New);
-    let frames = group(new_rows.map(|(row, _)| (row as u32, hashes.kinds[row], hashes.rows[row].len)), word_len);
     let extents = unit.extents();
+    let new_rows = decisions.iter().zip(0..).filter(|(decision, _)| **decision == Decision::New);
+    let new_rows: Vec<u32> = new_rows.map(|(_, row)| row).collect();
+    let kinds: Vec<Kind> = new_rows.par_iter().map(|&row| kind_of(unit, row as usize, &extents)).collect();
+    let judged = new_rows.iter().zip(kinds).map(|(&row, kind)| (row, kind, hashes.rows[row as usize].len));
+    let frames = group(judged, word_len);
     let encode_one = |frame: &FrameRows<Kind>| encode_frame(unit.bytes(), &extents, frame, hashes);
     let made: Result<Vec<_>, CodecError> = frames.par_iter().with_max_len(1).map(encode_one).collect();
     let (frame_facts, payload): (Vec<Frame>, Vec<Stored>) = made?.into_iter().unzip();
@@ -80,6 +87,7 @@ fn sources(decisions: &[Decision], frames: &[FrameRows<Kind>]) -> Vec<RowSource>
 /// What a thread of the pool keeps from frame to frame.
 #[derive(Default)]
 struct Desk {
+    prober: Prober,
     encoder: Option<Encoder>,
     gathered: Vec<u8>,
     made: Vec<u8>,
@@ -89,6 +97,15 @@ thread_local! {
     static DESK: RefCell<Desk> = RefCell::default();
 }
 
+/// Says what to try on a row.
+fn kind_of(unit: &Unit, row: usize, extents: &[Range<usize>]) -> Kind {
+    let bytes = &unit.bytes()[extents[row].clone()];
+    if bytes.len() < PROBED_LEN_MIN {
+        return Kind::Zstd;
+    }
+    DESK.with_borrow_mut(|desk| desk.prober.probe(bytes, unit.chunks[row].element))
+}
+
 fn encode_frame(
     unit: &[u8],
     extents: &[Range<usize>],
@@ -96,7 +113,7 @@ fn encode_frame(
     hashes: &Hashes,
 ) -> Result<(Frame, Stored), CodecError> {
     DESK.with_borrow_mut(|desk| {
-        let Desk { encoder, gathered, made } = desk;
+        let Desk { encoder, gathered, made, .. } = desk;
         let row_extents = || frame.rows.iter().map(|&row| extents[row as usize].clone());
         let (start, end) = (row_extents().next(), row_extents().next_back());
         let extent = start.map_or(0, |first| first.start)..end.map_or(0, |last| last.end);

@@ -1,7 +1,6 @@
 //! A unit: what one pack is made from, on its way through the stages.
 
 use crate::chunking::Chunk;
-use crate::codec::Kind;
 use crate::format::manifest::{Profile, Row};
 use crate::format::{Mark, Sha256};
 use crate::pipeline::walk::SourceEntry;
@@ -106,8 +105,6 @@ pub(super) struct PieceFacts {
 pub(super) struct Hashes {
     /// Its rows.
     pub(super) rows: Vec<Row>,
-    /// What to try on each.
-    pub(super) kinds: Vec<Kind>,
     /// The SHA-256 of each entry; for a piece, that of the file where the file ends.
     pub(super) sha256s: Vec<Sha256>,
     /// The mark behind a piece.

@@ -1,6 +1,7 @@
 //! Looking at a bundle: opened with or without trust, and summed up.
 
 use super::bundle::{Bundle, BundleError, TrustedBundle, sources_of};
+use super::dedup::Dedup;
 use super::progress::Progress;
 use super::reader::ended_file_count;
 use super::unpack::{Carried, Copies, read_index};
@@ -157,6 +158,8 @@ pub struct Summary {
     pub packs_len: u64,
     /// What was new, by how the file was cut and how the frame is encoded.
     pub kinds: BTreeMap<(&'static str, &'static str), Stored>,
+    /// Where it was the same.
+    pub dedup: Dedup,
     /// Packs at hand whose index can't be read.
     pub damaged_pack_count: u64,
     /// Whether the summing up was stopped before its end.
@@ -194,12 +197,14 @@ pub fn summarise(bundle: &Bundle, volumes: &Volumes, progress: &dyn Progress) ->
             None => summary.damaged_pack_count += 1,
         }
     }
+    summary.dedup.finish();
     Ok(summary)
 }
 
 impl Summary {
     fn add(&mut self, content: &PackContent, index: &Index) {
         self.seen_len += content.raw_len;
+        self.dedup.add(content, index);
         let mut frame_profiles: Vec<Option<Profile>> = vec![None; index.frames.len()];
         let profile_of_row = |row| {
             let after = content.pieces.partition_point(|piece| piece.rows.end <= row);

@@ -2,6 +2,7 @@
 
 pub mod bundle;
 pub mod contents;
+pub mod dedup;
 pub mod export;
 pub mod import;
 pub mod inspect;

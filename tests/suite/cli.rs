@@ -207,6 +207,49 @@ fn lists_and_sums_up_without_any_volume() {
 }
 
 #[test]
+fn info_says_where_content_was_the_same_and_its_parts_add_up() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let (tree, out) = (directory.path().join("tree"), directory.path().join("out"));
+    let random = |seed, len| crate::tree::Random::new(seed).bytes(len);
+    let (large, small) = (random(1, 40 << 20), random(2, 100_000));
+    let files = [
+        ("a/large.bin", large.clone()),
+        ("b/large.bin", large.clone()),
+        ("c/tuned.bin", [&large[..20 << 20], &random(3, 14 << 20)].concat()),
+        ("d/one.bin", small.clone()),
+        ("d/two.bin", small),
+    ];
+    for (path, bytes) in &files {
+        fs::create_dir_all(tree.join(path).parent().expect("a parent")).expect("made");
+        fs::write(tree.join(path), bytes).expect("written");
+    }
+    let pack = ["pack", &format!("m={}", shown(&tree)), "--stream", "s", "--counter", "1", "--out", shown(&out)];
+    assert!(airlift(&pack).output().expect("run").status.success());
+    let info = Transcript::of(airlift(&["info", shown(&out), "--untrusted", "--json"]));
+    let document: Value = serde_json::from_str(&info.out).expect("JSON");
+    let (packs, dedup) = (&document["packs_here"], &document["packs_here"]["dedup"]);
+    let number = |value: &Value| value.as_u64().expect("a number");
+    // The second of two equal files, of 40 MiB and of 100,000 bytes.
+    assert_eq!(number(&dedup["whole_files"]["count"]), 2);
+    assert_eq!(number(&dedup["whole_files"]["bytes"]), (40 << 20) + 100_000);
+    let profiles = dedup["profiles"].as_array().expect("an array");
+    let sum = |what: &str| profiles.iter().map(|one| number(&one[what]["bytes"])).sum::<u64>();
+    let whole_len = number(&dedup["whole_files"]["bytes"]);
+    assert_eq!(whole_len + sum("chunks"), number(&packs["content_bytes"]));
+    let twice_len = number(&packs["repeated_bytes"]) + number(&packs["referenced_bytes"]);
+    assert_eq!(whole_len + sum("repeats") + sum("references"), twice_len);
+    let tuned_len = sum("references");
+    assert!((19 << 20..=20 << 20).contains(&tuned_len), "{tuned_len}");
+    let runs = dedup["reference_runs"].as_array().expect("an array");
+    let run_len: u64 = runs.iter().map(|one| number(&one["runs"]["bytes"])).sum();
+    assert_eq!(run_len, number(&packs["referenced_bytes"]));
+    let text = Transcript::of(airlift(&["info", shown(&out), "--untrusted", "--dedup"]));
+    for part in ["the same", "whole files            2", "runs from"] {
+        assert!(text.out.contains(part), "{part} is not in {}", text.out);
+    }
+}
+
+#[test]
 fn cat_writes_the_file_or_a_proven_beginning_of_it() {
     let packed = shared();
     let expected = fs::read(packed.tree().join(MODEL)).expect("read");

@@ -69,7 +69,7 @@ const INFO_EXAMPLES: &str = "\
 Examples:
   airlift info /media/stick --allowed-signers signers
   airlift info /media/a /media/b --allowed-signers signers --json
-  airlift info models-7 --untrusted";
+  airlift info models-7 --untrusted --dedup";
 
 /// Arguments of `info`.
 #[derive(Debug, clap::Args)]
@@ -77,6 +77,9 @@ Examples:
 pub(crate) struct InfoArgs {
     #[command(flatten)]
     pub(crate) places: PlacesArgs,
+    /// Show what was the same: whole files, chunks by how they were cut, and how long the runs are
+    #[arg(long)]
+    pub(crate) dedup: bool,
     #[command(flatten)]
     pub(crate) vouch: VouchArgs,
 }

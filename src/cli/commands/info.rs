@@ -7,6 +7,7 @@ use crate::cli::opening::open_to_look;
 use crate::cli::progress::Shown;
 use crate::cli::report::Report;
 use crate::cli::size::{Count, Percent, Size};
+use airlift::pipeline::dedup::{Dedup, ProfileDedup, Tally};
 use airlift::pipeline::inspect::{Opened, Summary, summarise};
 use airlift::pipeline::volumes::Volumes;
 use serde_json::{Value, json};
@@ -22,7 +23,11 @@ pub(crate) fn run(args: &InfoArgs, report: &Report) -> Result<(), Failure> {
     if summary.is_cancelled {
         return Err(Failure::interrupted());
     }
-    report.result(&document(&opened, &summary), &text(&opened, &summary))
+    let mut text = text(&opened, &summary);
+    if args.dedup {
+        text.push_str(&dedup_text(&summary));
+    }
+    report.result(&document(&opened, &summary), &text)
 }
 
 fn text(opened: &Opened, summary: &Summary) -> String {
@@ -78,6 +83,52 @@ fn packs_text(summary: &Summary, lines: &mut Lines) {
     }
 }
 
+/// Returns where content was the same, each line a part of the content that was read.
+fn dedup_text(summary: &Summary) -> String {
+    let dedup = &summary.dedup;
+    let mut text = String::new();
+    let share = |len| Percent { part: len, whole: summary.seen_len };
+    let _ = writeln!(text, "\n{:<13} {:>10} {:>12} {:>8}", "the same", "count", "size", "share");
+    let mut line = |name: &str, tally: Tally| {
+        let (size, share) = (Size(tally.len).to_string(), share(tally.len));
+        let _ = writeln!(text, "{name:<13} {:>10} {size:>12} {share:>8}", tally.count);
+    };
+    line("whole files", dedup.whole_files);
+    for (profile, counts) in &dedup.profiles {
+        let (repeats, references) = (counts.repeats, counts.references);
+        line(profile, Tally { count: repeats.count + references.count, len: repeats.len + references.len });
+    }
+    let _ = writeln!(text, "\n{:<13} {:>10} {:>12} {:>12}", "cut as", "chunks", "size", "average");
+    for (profile, ProfileDedup { all, .. }) in &dedup.profiles {
+        let (size, average) = (Size(all.len).to_string(), Size(all.len / all.count.max(1)).to_string());
+        let _ = writeln!(text, "{profile:<13} {:>10} {size:>12} {average:>12}", all.count);
+    }
+    let _ = writeln!(text, "\n{:<13} {:>10} {:>12} {:>8}", "runs from", "count", "size", "share");
+    for (len_min, tally) in &dedup.runs {
+        let (from, size) = (Size(*len_min).to_string(), Size(tally.len).to_string());
+        let _ = writeln!(text, "{from:<13} {:>10} {size:>12} {:>8}", tally.count, share(tally.len));
+    }
+    text
+}
+
+fn dedup_document(dedup: &Dedup) -> Value {
+    let tally = |tally: Tally| json!({ "count": tally.count, "bytes": tally.len });
+    let profiles = dedup.profiles.iter().map(|(profile, counts)| {
+        json!({
+            "profile": profile,
+            "chunks": tally(counts.all),
+            "repeats": tally(counts.repeats),
+            "references": tally(counts.references),
+        })
+    });
+    let runs = dedup.runs.iter().map(|(len_min, runs)| json!({ "from_bytes": len_min, "runs": tally(*runs) }));
+    json!({
+        "whole_files": tally(dedup.whole_files),
+        "profiles": profiles.collect::<Vec<_>>(),
+        "reference_runs": runs.collect::<Vec<_>>(),
+    })
+}
+
 fn document(opened: &Opened, summary: &Summary) -> Value {
     let head = opened.head();
     let kinds = summary.kinds.iter().map(|((profile, codec), stored)| {
@@ -95,6 +146,7 @@ fn document(opened: &Opened, summary: &Summary) -> Value {
             "referenced_bytes": summary.reference_len,
             "damaged": summary.damaged_pack_count,
             "kinds": kinds.collect::<Vec<_>>(),
+            "dedup": dedup_document(&summary.dedup),
         },
     })
 }

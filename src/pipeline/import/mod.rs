@@ -269,6 +269,9 @@ impl Session<'_> {
         // The state in the store can be rolled back by whoever writes there: the later one counts.
         let installed = [in_store.map(|one| one.installed), local].into_iter().flatten();
         let latest = installed.max_by_key(|one| one.release.counter);
+        if let Some(latest) = &latest {
+            self.shipment.bundle.trusted_head().accept_after(latest.created_at)?;
+        }
         Ok(judge_release(head, latest.as_ref(), self.options.enrol)?)
     }
 

@@ -374,13 +374,13 @@ impl Landing<'_> {
                     }
                 }
             });
-            let landed = self.land(&outcome);
+            let landed = self.land(&outcome, lease);
             drop(stop);
             landed
         })
     }
 
-    fn land(&self, outcome: &Outcome) -> Result<ImportReport, ImportError> {
+    fn land(&self, outcome: &Outcome, lease: &Held<'_>) -> Result<ImportReport, ImportError> {
         let session = self.session;
         let store = session.store.as_ref();
         // A race for the lease may have changed everything that was judged.
@@ -422,6 +422,8 @@ impl Landing<'_> {
             receipt: None,
         };
         if self.has_arrived(&report) {
+            // Whoever removed the lease may have removed what `installed` would point to (T19).
+            lease.renew()?;
             report.receipt = Some(self.finish(&report, installed.as_ref(), &spool)?);
             report.waiting_count = 0;
         }

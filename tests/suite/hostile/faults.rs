@@ -1,7 +1,7 @@
 //! Faults of the system below the program: reads, writes and clocks that fail or lie, and a process that
 //! ends in the middle of a call. A small library in C, put before the C library, makes them.
 
-use super::bench::Bench;
+use super::bench::{Bench, Called};
 use crate::program::shown;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -44,6 +44,16 @@ impl Bench {
         let mut command = self.command(arguments);
         set(&mut command, fault);
         command
+    }
+
+    /// Calls the program with this fault.
+    pub(super) fn faulty_call(&self, arguments: &[&str], fault: &Fault<'_>) -> Called {
+        self.judge(arguments, self.faulty(arguments, fault))
+    }
+
+    /// Imports into the directory store with this fault.
+    pub(super) fn faulty_import(&self, medium: &Path, fault: &Fault<'_>) -> Called {
+        self.import_by(medium, &[], |command| set(command, fault))
     }
 }
 

@@ -5,9 +5,15 @@ mod bench;
 mod chunks;
 mod faults;
 mod manifest;
+mod media;
 mod paths;
 mod replay;
 mod reseal;
+mod resources;
+mod resume;
+mod secrets;
+mod server;
+mod store;
 mod trust;
 mod vectors;
 
@@ -107,13 +113,18 @@ const IDS: [(&str, &[u8]); 10] = [
 ];
 
 /// Title, lines and tests of each group.
-fn groups() -> [(&'static str, &'static [Line], &'static [&'static str]); 5] {
+fn groups() -> [(&'static str, &'static [Line], &'static [&'static str]); 10] {
     [
         ("S. Signatures and trust", trust::LINES, trust::TESTED),
         ("B. Rollback, replay, mixing", replay::LINES, replay::TESTED),
+        ("V. Volumes and media", media::LINES, media::TESTED),
         ("M. Manifest", manifest::LINES, manifest::TESTED),
         ("C. Chunks, codecs, encryption", chunks::LINES, chunks::TESTED),
         ("P. Paths and keys", paths::LINES, paths::TESTED),
+        ("R. Resume and crash", resume::LINES, resume::TESTED),
+        ("T. Store", store::LINES, store::TESTED),
+        ("D. Resources", resources::LINES, resources::TESTED),
+        ("L. Secrets, logs, audit", secrets::LINES, secrets::TESTED),
     ]
 }
 

@@ -192,7 +192,7 @@ fn stated_volumes(root: &[u8], pages: &[u8]) -> Option<(u32, u64)> {
     let facts = root.pages.first()?;
     let page = pages.get(..facts.len as usize)?;
     // The digest may be what is wrong.
-    let facts = PackPageFacts { digest: Digest::of_structure(Structure::PackPage, page), ..facts.clone() };
+    let facts = PackPageFacts { digest: Digest::of_structure(Structure::PackPage, page), ..*facts };
     let page = decode_page(&facts, page).ok()?;
     let stored_len = page.iter().filter_map(|pack| pack.place).map(|place| place.stored_len()).sum();
     // A head can't say everything that a table can.

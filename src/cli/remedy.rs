@@ -114,6 +114,7 @@ pub(crate) fn of_import(error: &ImportError) -> &'static str {
         }
         ImportError::Mapping(MappingError::NoSuchRoot { .. }) => "airlift ls BUNDLE shows the roots",
         ImportError::Mapping(_) => "choose other prefixes with --map",
+        ImportError::Trust(error) => of_trust(error),
         ImportError::Release(ReleaseError::NotEnrolled { .. }) => "if it is to be taken up here, add --enrol",
         ImportError::Foreign { .. } => "choose other prefixes, or --on-existing skip or replace",
         ImportError::Leased { .. } | ImportError::StateInUse { .. } => "wait until that is done",

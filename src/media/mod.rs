@@ -5,9 +5,11 @@
 
 mod error;
 mod find;
+mod strays;
 
 pub use error::MediaError;
 pub use find::{Found, find};
+pub use strays::Strays;
 
 use crate::format::SignatureFile;
 use crate::format::limits::{HEAD_LEN_MAX, SIGNATURE_COUNT_MAX, SIGNATURE_LEN_MAX};

@@ -306,7 +306,7 @@ fn digests_of(file: &MediumFile, len: u64) -> Result<Option<(Digest, Sha256)>, M
 }
 
 /// Compares the tree id of the head with the entries of the manifest (F-24).
-fn check_tree_id(bundle: &Bundle) -> Result<(), BundleError> {
+pub(in crate::pipeline) fn check_tree_id(bundle: &Bundle) -> Result<(), BundleError> {
     let mut listing = sha2::Sha256::new();
     for item in bundle.items() {
         if let Item::Entry(entry) = item?

@@ -16,6 +16,8 @@ use std::num::NonZeroUsize;
 /// Its only constructor is [`TrustedHead::accept`]: who takes a `TrustedHead` needs no further check.
 #[derive(Clone, Debug)]
 pub struct TrustedHead {
+    authentic: Authentic,
+    terms: Terms,
     trusted: TrustedBytes,
     head: Head,
     floor: Time,
@@ -50,7 +52,7 @@ impl TrustedHead {
         let head = Head::decode(authentic.bytes()).map_err(TrustError::Head)?;
         // The clock takes no part: a wrong one must not outlaw honest bundles for ever.
         let floor = terms.installed_at.map_or(head.created_at, |installed| installed.max(head.created_at));
-        let trusted = authentic.accept(Moment { now: terms.now, floor }, terms.threshold)?;
+        let trusted = authentic.clone().accept(Moment { now: terms.now, floor }, terms.threshold)?;
         check_stream(&trusted, &head)?;
         if let Some(audience) = &head.audience
             && terms.audience.as_ref() != Some(audience)
@@ -63,7 +65,15 @@ impl TrustedHead {
         if let Some(name) = head.unknown_critical() {
             return Err(TrustError::UnknownCritical { name: name.clone() });
         }
-        Ok(TrustedHead { trusted, head, floor })
+        Ok(TrustedHead { authentic, terms: terms.clone(), trusted, head, floor })
+    }
+
+    /// Judges the head once more, now that it is known when the installed release was made (T-60).
+    ///
+    /// # Errors
+    /// Names the first rule that is broken at the later floor.
+    pub fn accept_after(&self, installed_at: Time) -> Result<TrustedHead, TrustError> {
+        TrustedHead::accept(self.authentic.clone(), &Terms { installed_at: Some(installed_at), ..self.terms.clone() })
     }
 
     /// Returns the head.
@@ -374,6 +384,9 @@ mod tests {
         assert!(at(0, CREATED + 10).is_ok());
         assert!(at(4_070_908_800, CREATED).is_ok());
         assert!(matches!(at(0, CREATED + 11), Err(TrustError::PastEnd { .. })));
+        let accepted = at(0, CREATED).expect("good");
+        assert!(accepted.accept_after(Time::from_unix(CREATED + 10)).is_ok());
+        assert!(matches!(accepted.accept_after(Time::from_unix(CREATED + 11)), Err(TrustError::PastEnd { .. })));
     }
 
     #[test]

@@ -4,7 +4,7 @@
 use crate::fixture::{STREAM, name, sign};
 use airlift::codec::Codec;
 use airlift::format::head::{FormatTag, ManifestFile, PacksFile, PlainFile, SuiteTag, Totals, Volumes};
-use airlift::format::index::{Frame, Index, RowSource};
+use airlift::format::index::{CodecId, Frame, Index, RowSource};
 use airlift::format::manifest::{FileFacts, ManifestEncoder, Profile, Row};
 use airlift::format::packs::{Pack, PackTableEncoder, Place, VolumeNumber};
 use airlift::format::{Digest, EntryPath, Head, Sha256, Structure, Time};
@@ -29,9 +29,17 @@ pub(crate) struct Lay {
     pub(crate) copy: Range<u64>,
 }
 
+/// How a chunk is stored as a frame of its own: the codec that the index names, and the bytes.
+pub(crate) type Store<'a> = &'a dyn Fn(&[u8]) -> (CodecId, Vec<u8>);
+
 /// Writes a signed bundle of these packs. A chunk that an earlier file has is not carried again.
 pub(crate) fn write(out: &Path, counter: u64, packs: &[HandPack<'_>]) -> Vec<Lay> {
-    let mut hand = Hand::new();
+    write_as(out, counter, packs, &|chunk| (Codec::Stored.id(), chunk.to_vec()))
+}
+
+/// Does the same with frames that `store` makes, which need not be what their codec would make.
+pub(crate) fn write_as(out: &Path, counter: u64, packs: &[HandPack<'_>], store: Store<'_>) -> Vec<Lay> {
+    let mut hand = Hand::new(store);
     let lays = packs.iter().map(|pack| hand.add(pack)).collect();
     hand.finish(out, counter);
     sign(out);
@@ -39,7 +47,8 @@ pub(crate) fn write(out: &Path, counter: u64, packs: &[HandPack<'_>]) -> Vec<Lay
 }
 
 /// A bundle on its way.
-struct Hand {
+struct Hand<'a> {
+    store: Store<'a>,
     manifest: ManifestEncoder,
     table: PackTableEncoder,
     volumes: Vec<Vec<u8>>,
@@ -51,9 +60,10 @@ struct Hand {
     carried: HashMap<(String, Digest), u64>,
 }
 
-impl Hand {
-    fn new() -> Hand {
+impl<'a> Hand<'a> {
+    fn new(store: Store<'a>) -> Hand<'a> {
         Hand {
+            store,
             manifest: ManifestEncoder::new(),
             table: PackTableEncoder::new(),
             volumes: Vec::new(),
@@ -88,9 +98,10 @@ impl Hand {
             } else if let Some(&ordinal) = self.carried.get(&chunk) {
                 RowSource::Reference { ordinal }
             } else {
-                let (raw_len, codec) = (len as u32, Codec::Stored.id());
-                index.frames.push(Frame { stored_len: raw_len, raw_len, codec, digest });
-                payload.extend_from_slice(bytes);
+                let (codec, stored) = (self.store)(bytes);
+                let (stored_len, raw_len) = (stored.len() as u32, len as u32);
+                index.frames.push(Frame { stored_len, raw_len, codec, digest: Digest::of(&stored) });
+                payload.extend(stored);
                 self.carried.insert(chunk, self.row_count);
                 RowSource::New { frame: index.frames.len() as u32 - 1 }
             };

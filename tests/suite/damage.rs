@@ -23,7 +23,7 @@ const V2: &str = "volumes/000002.vol";
 const TUNED: &str = "models/tuned.bin";
 
 /// Four packs in two volumes.
-fn packs(seed: u64) -> Vec<HandPack<'static>> {
+pub(crate) fn packs(seed: u64) -> Vec<HandPack<'static>> {
     let random = |number: u64, len| Random::new(seed + number).bytes(len);
     let base = random(1, 9000);
     let label = format!("label {seed}\n").repeat(30).into_bytes();
@@ -88,20 +88,20 @@ impl Original {
 
 /// Returns a directory in memory, where there is one: a thousand runs that make small files durable
 /// would wait for a disk most of the time.
-fn scratch() -> tempfile::TempDir {
+pub(crate) fn scratch() -> tempfile::TempDir {
     tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).expect("a directory")
 }
 
-fn second_key() -> TestKey {
+pub(crate) fn second_key() -> TestKey {
     TestKey::ed25519(43)
 }
 
-fn second_line(principal: &str) -> String {
+pub(crate) fn second_line(principal: &str) -> String {
     format!("{principal} namespaces=\"airlift-head@v1/*\" {}\n", second_key().line())
 }
 
 /// Adds a signature by the second key.
-fn sign_again(bundle: &Path) {
+pub(crate) fn sign_again(bundle: &Path) {
     let head = fs::read(bundle.join("head.json")).expect("read");
     let signature = second_key().sign(&format!("airlift-head@v1/{STREAM}"), &head);
     fs::write(bundle.join("signatures/2.sig"), signature).expect("written");

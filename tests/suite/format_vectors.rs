@@ -51,7 +51,7 @@ const UNBREAKABLE: [(&str, &str); 15] = [
 const CUTTING: &str = "says where a packer cuts: a reader checks only lengths, and a broken table is cut otherwise";
 
 /// Why a case is refused.
-struct Refusal {
+pub(crate) struct Refusal {
     class: Class,
     why: String,
 }
@@ -59,11 +59,11 @@ struct Refusal {
 type Verdict = Result<(), Refusal>;
 
 /// A case as it is laid out in its folder.
-struct Case {
+pub(crate) struct Case {
     /// Folder and name, for messages.
-    name: String,
-    dir: PathBuf,
-    value: Value,
+    pub(crate) name: String,
+    pub(crate) dir: PathBuf,
+    pub(crate) value: Value,
     /// Where the file that the case is about is cut off.
     end: Option<usize>,
 }
@@ -136,7 +136,7 @@ fn spec() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("spec")
 }
 
-fn cases() -> Vec<Case> {
+pub(crate) fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
     for folder in ["accept", "reject"] {
         let listing = fs::read_dir(spec().join("vectors").join(folder)).expect("the vectors are there");
@@ -153,11 +153,11 @@ fn cases() -> Vec<Case> {
 }
 
 impl Case {
-    fn text(&self, key: &str) -> &str {
+    pub(crate) fn text(&self, key: &str) -> &str {
         self.value[key].as_str().unwrap_or_else(|| panic!("{}: {key} is no text", self.name))
     }
 
-    fn number(&self, key: &str) -> u64 {
+    pub(crate) fn number(&self, key: &str) -> u64 {
         self.value[key].as_u64().unwrap_or_else(|| panic!("{}: {key} is no number", self.name))
     }
 
@@ -165,13 +165,13 @@ impl Case {
         self.text("rule")
     }
 
-    fn kind(&self) -> &str {
+    pub(crate) fn kind(&self) -> &str {
         let short = self.name.split(['/', '-']).nth(1).expect("a name has a first word");
         self.value["kind"].as_str().unwrap_or(short)
     }
 
     /// Returns a file of the case, as it lies there or as `made` describes it.
-    fn file(&self, name: &str) -> Vec<u8> {
+    pub(crate) fn file(&self, name: &str) -> Vec<u8> {
         match self.value["made"].get(name) {
             Some(pieces) => self.join(pieces),
             None => fs::read(self.dir.join(name)).unwrap_or_else(|error| panic!("{}: {name}: {error}", self.name)),
@@ -179,7 +179,7 @@ impl Case {
     }
 
     /// Returns the file that the case is about, as far as `prefixes` lets it be seen.
-    fn main_file(&self) -> Vec<u8> {
+    pub(crate) fn main_file(&self) -> Vec<u8> {
         let name = match self.kind() {
             "head" => "head.json",
             "manifest-root" | "pack-root" => "root.bin",
@@ -237,7 +237,7 @@ fn steps(bytes: &[u8], times: usize, steps: &Value) -> Vec<u8> {
     made
 }
 
-fn from_hex(text: &str) -> Vec<u8> {
+pub(crate) fn from_hex(text: &str) -> Vec<u8> {
     let digit = |at: usize| u8::from_str_radix(&text[at..at + 2], 16).expect("hex digits");
     (0..text.len()).step_by(2).map(digit).collect()
 }
@@ -352,7 +352,7 @@ fn manifest_page(case: &Case) -> Verdict {
 }
 
 /// Returns what the walk over a whole manifest meets, page by page.
-fn walk(bytes: &[u8], root_len: u64) -> Result<Vec<Vec<Item>>, Refusal> {
+pub(crate) fn walk(bytes: &[u8], root_len: u64) -> Result<Vec<Vec<Item>>, Refusal> {
     let root = ManifestRoot::decode(&bytes[..bytes.len().min(root_len as usize)])?;
     let starts = root.page_starts(root_len);
     rule(starts.last() == Some(&(bytes.len() as u64)), "F-40", "root and pages are not the whole file")?;

@@ -17,6 +17,8 @@ mod cut_vectors;
 mod damage;
 mod fixture;
 mod format_vectors;
+#[cfg(feature = "s3")]
+mod hostile;
 mod import;
 #[cfg(feature = "s3")]
 mod kill;

@@ -14,29 +14,29 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-const SECRET: &str = "canary-secret";
-const ACCESS_KEY: &str = "CANARYACCESSKEY";
+pub(crate) const SECRET: &str = "canary-secret";
+pub(crate) const ACCESS_KEY: &str = "CANARYACCESSKEY";
 
 /// What the stand-in was asked.
 #[derive(Clone)]
-struct Request {
-    line: String,
-    headers: Vec<(String, String)>,
-    body: Vec<u8>,
+pub(crate) struct Request {
+    pub(crate) line: String,
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) body: Vec<u8>,
 }
 
 impl Request {
-    fn header(&self, name: &str) -> Option<&str> {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(found, _)| found == name).map(|(_, value)| value.as_str())
     }
 }
 
 /// What it does then.
-enum Reply {
+pub(crate) enum Reply {
     Answer {
         status: u16,
         headers: Vec<(&'static str, String)>,
-        body: String,
+        body: Vec<u8>,
     },
     /// Promises ten bytes and sends one a second.
     Drip,
@@ -46,12 +46,12 @@ enum Reply {
     Endless,
 }
 
-fn answer(status: u16, headers: &[(&'static str, &str)], body: &str) -> Reply {
+pub(crate) fn answer(status: u16, headers: &[(&'static str, &str)], body: &str) -> Reply {
     let headers = headers.iter().map(|(name, value)| (*name, (*value).to_owned())).collect();
-    Reply::Answer { status, headers, body: body.to_owned() }
+    Reply::Answer { status, headers, body: body.into() }
 }
 
-fn error(status: u16, code: &str) -> Reply {
+pub(crate) fn error(status: u16, code: &str) -> Reply {
     answer(status, &[], &format!("<Error><Code>{code}</Code><Message>m</Message></Error>"))
 }
 
@@ -59,15 +59,15 @@ fn stored() -> Reply {
     answer(200, &[("ETag", "\"tag\"")], "")
 }
 
-struct StandIn {
-    address: SocketAddr,
+pub(crate) struct StandIn {
+    pub(crate) address: SocketAddr,
     requests: Arc<Mutex<Vec<Request>>>,
     connection_count: Arc<AtomicUsize>,
 }
 
 impl StandIn {
     /// Starts a server that answers its n-th request, from 0, with `script(n, request)`.
-    fn start(script: impl Fn(usize, &Request) -> Reply + Send + Sync + 'static) -> StandIn {
+    pub(crate) fn start(script: impl Fn(usize, &Request) -> Reply + Send + Sync + 'static) -> StandIn {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let address = listener.local_addr().expect("bound");
         let requests = Arc::new(Mutex::new(Vec::new()));
@@ -96,7 +96,7 @@ impl StandIn {
         S3Store::open(&options).expect("good options")
     }
 
-    fn requests(&self) -> Vec<Request> {
+    pub(crate) fn requests(&self) -> Vec<Request> {
         self.requests.lock().expect("no panic").clone()
     }
 }
@@ -152,10 +152,8 @@ fn send(writer: &mut TcpStream, request: &Request, reply: Reply) -> std::io::Res
                 text += &format!("{name}: {value}\r\n");
             }
             text += "\r\n";
-            if !request.line.starts_with("HEAD") {
-                text += &body;
-            }
-            writer.write_all(text.as_bytes())
+            let body = if request.line.starts_with("HEAD") { Vec::new() } else { body };
+            writer.write_all(&[text.as_bytes(), &body].concat())
         }
         Reply::Drip => {
             writer.write_all(b"HTTP/1.1 200 OK\r\nETag: \"t\"\r\nContent-Length: 10\r\n\r\n")?;
@@ -310,7 +308,7 @@ fn t16_a_refusal_half_way_is_unavailable_and_not_tried_again() {
 }
 
 #[test]
-fn t17_one_byte_a_second_is_a_stall() {
+pub(crate) fn t17_one_byte_a_second_is_a_stall() {
     let server = StandIn::start(|_, _| Reply::Drip);
     let store = server.store(|options| {
         options.patience.stall_ms = 1500;

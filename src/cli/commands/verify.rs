@@ -21,7 +21,8 @@ pub(crate) fn run(args: &VerifyArgs, report: &Report) -> Result<(), Failure> {
     let progress = Shown::new(report);
     let findings = verify(&opened, opened.media(), args.depth.depth(), workers(args.threads), &progress);
     progress.finish();
-    let outcome = Outcome { opened: &opened, findings: &findings, depth: args.depth.name() };
+    let strays = note_strays(&opened, report)?;
+    let outcome = Outcome { opened: &opened, findings: &findings, depth: args.depth.name(), strays };
     report.result(&outcome.document(), &outcome.text())?;
     match findings.class() {
         None => Ok(()),
@@ -33,6 +34,23 @@ struct Outcome<'a> {
     opened: &'a Opened,
     findings: &'a Findings,
     depth: &'static str,
+    /// How many names on the media do not belong to the bundle.
+    strays: u64,
+}
+
+/// Names what lies on the media beside the bundle, and returns how much that is (C-22).
+fn note_strays(opened: &Opened, report: &Report) -> Result<u64, Failure> {
+    let mut count = 0;
+    for medium in opened.media() {
+        let strays = medium.strays()?;
+        if strays.count > 0 {
+            let (number, names) = (Count(strays.count, "name"), strays.names.join(", "));
+            let place = medium.path().display();
+            report.note(&format!("unexpected: {number} in {place} beside the bundle, such as {names}; never opened"));
+        }
+        count += strays.count;
+    }
+    Ok(count)
 }
 
 impl Outcome<'_> {
@@ -84,6 +102,7 @@ impl Outcome<'_> {
             "missing_volumes": findings.missing_volumes.iter().map(|one| one.number()).collect::<Vec<_>>(),
             "findings": findings.findings.iter().map(finding_document).collect::<Vec<_>>(),
             "more_findings": findings.more_count,
+            "unexpected_names": self.strays,
         })
     }
 

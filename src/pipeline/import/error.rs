@@ -22,6 +22,9 @@ pub enum ImportError {
     /// The store does not do what it is asked.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// Its signatures or its end do not reach the floor that the installed release sets.
+    #[error(transparent)]
+    Trust(#[from] TrustError),
     /// The release may not follow what is installed.
     #[error(transparent)]
     Release(#[from] ReleaseError),
@@ -111,6 +114,7 @@ impl ImportError {
             ImportError::Mapping(error) => error.class(),
             ImportError::Bundle(error) => error.class(),
             ImportError::Store(error) => error.class(),
+            ImportError::Trust(error) => error.class(),
             ImportError::Release(error) => error.class(),
             ImportError::InstalledUntrusted { source, .. } => source.class(),
             ImportError::BadState { .. } => Class::Untrusted,

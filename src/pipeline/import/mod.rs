@@ -36,7 +36,7 @@ use crate::pipeline::bundle::{Bundle, MetaSource, TrustedBundle};
 use crate::pipeline::lookup::Lookup;
 use crate::pipeline::progress::Progress;
 use crate::pipeline::resolve::Resolver;
-use crate::pipeline::verify::{Finding, gravity};
+use crate::pipeline::verify::{Finding, check_tree_id, gravity};
 use crate::pipeline::volumes::Volumes;
 use crate::store::{IfMissing, Key, Store, StoreError, probe_conditions};
 use crate::trust::{Authority, Enrol, Installed, Step, judge_release};
@@ -179,7 +179,7 @@ pub fn look(
     let slots = Slots::scratch(&path, shipment.bundle.manifest().entry_count);
     let slots = slots.map_err(|source| ImportError::State { path: path.clone(), source })?;
     let plan = session.plan(&slots, &path, installed.as_ref())?;
-    session.prove_pack_table()?;
+    session.prove_structures()?;
     Ok(Look { step, plan, absent_volumes: session.absent_volumes() })
 }
 
@@ -207,7 +207,7 @@ pub fn import(
     let slots = slots.map_err(|source| ImportError::State { path: slots_path.clone(), source })?;
     let plan = session.plan(&slots, &slots_path, installed.as_ref())?;
     session.refuse_foreign(&plan)?;
-    session.prove_pack_table()?;
+    session.prove_structures()?;
     // Nothing was written so far; from here on the store changes.
     store.ensure_bucket(options.bucket)?;
     let is_cancelled = || progress.is_cancelled();
@@ -269,6 +269,9 @@ impl Session<'_> {
         // The state in the store can be rolled back by whoever writes there: the later one counts.
         let installed = [in_store.map(|one| one.installed), local].into_iter().flatten();
         let latest = installed.max_by_key(|one| one.release.counter);
+        if let Some(latest) = &latest {
+            self.shipment.bundle.trusted_head().accept_after(latest.created_at)?;
+        }
         Ok(judge_release(head, latest.as_ref(), self.options.enrol)?)
     }
 
@@ -338,10 +341,13 @@ impl Session<'_> {
         numbers.filter(|&number| self.shipment.volumes.copies(number).is_empty()).collect()
     }
 
-    /// Proves the pack table, so that its damage is met before anything is written.
-    fn prove_pack_table(&self) -> Result<(), ImportError> {
-        let mut pieces = self.shipment.bundle.meta_pieces(MetaFile::Packs);
-        Ok(pieces.try_for_each(|piece| piece.map(|_| ()))?)
+    /// Proves manifest and pack table, alone and together, so that whatever is wrong with them is met
+    /// before anything is written.
+    fn prove_structures(&self) -> Result<(), ImportError> {
+        let bundle = self.shipment.bundle;
+        bundle.meta_pieces(MetaFile::Packs).try_for_each(|piece| piece.map(|_| ()))?;
+        bundle.contents().try_for_each(|content| content.map(|_| ()))?;
+        Ok(check_tree_id(bundle)?)
     }
 }
 
@@ -368,13 +374,13 @@ impl Landing<'_> {
                     }
                 }
             });
-            let landed = self.land(&outcome);
+            let landed = self.land(&outcome, lease);
             drop(stop);
             landed
         })
     }
 
-    fn land(&self, outcome: &Outcome) -> Result<ImportReport, ImportError> {
+    fn land(&self, outcome: &Outcome, lease: &Held<'_>) -> Result<ImportReport, ImportError> {
         let session = self.session;
         let store = session.store.as_ref();
         // A race for the lease may have changed everything that was judged.
@@ -416,6 +422,8 @@ impl Landing<'_> {
             receipt: None,
         };
         if self.has_arrived(&report) {
+            // Whoever removed the lease may have removed what `installed` would point to (T19).
+            lease.renew()?;
             report.receipt = Some(self.finish(&report, installed.as_ref(), &spool)?);
             report.waiting_count = 0;
         }

@@ -1,8 +1,9 @@
 //! Packs and imports trees that need no room: made while they are read, written to what keeps noise
 //! by its place alone.
 //!
-//! `airlift-terabyte AIRLIFT SCRATCH RESULTS TREE ...`, where a tree is `models:COUNT:BYTES` or
-//! `records:COUNT`. Lines of JSON are appended to RESULTS. Root is needed, to mount.
+//! `airlift-terabyte AIRLIFT SCRATCH RESULTS STEPS TREE ...`, where STEPS are some of
+//! `pack,verify,import` and a tree is `models:COUNT:BYTES` or `records:COUNT`. Lines of JSON are appended
+//! to RESULTS. Root is needed, to mount.
 
 mod mount;
 mod noise;
@@ -17,11 +18,13 @@ use tree::Tree;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let [airlift, scratch, results, trees @ ..] = arguments.as_slice() else {
-        return Err("usage: airlift-terabyte AIRLIFT SCRATCH RESULTS TREE ...".into());
+    let [airlift, scratch, results, steps, trees @ ..] = arguments.as_slice() else {
+        return Err("usage: airlift-terabyte AIRLIFT SCRATCH RESULTS STEPS TREE ...".into());
     };
+    let airlift = Path::new(airlift).canonicalize()?;
     for text in trees {
-        run::measure(&Path::new(airlift).canonicalize()?, Path::new(scratch), Path::new(results), text, parse(text)?)?;
+        let places = run::Places { airlift: &airlift, scratch: Path::new(scratch), results: Path::new(results) };
+        run::measure(places, steps, text, parse(text)?)?;
     }
     Ok(())
 }

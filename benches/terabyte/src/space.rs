@@ -320,3 +320,47 @@ impl Node {
         self.is_named
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn put(space: &mut Space, directories: (u64, u64), name: &str, bytes: &[u8]) -> Result<(), Errno> {
+        let inode = space.make_file(directories.0, "1", 0o644).expect("made");
+        let body = space.body(inode).expect("a file");
+        locked(&body).write(0, bytes, Path::new("")).expect("written");
+        let renamed = space.rename((directories.0, "1"), (directories.1, name), false);
+        if renamed.is_err() {
+            space.remove(directories.0, "1", false).expect("removed");
+        }
+        space.close(inode);
+        renamed
+    }
+
+    #[test]
+    fn only_what_the_tree_has_lands_and_one_bit_of_it_is_kept() {
+        let mut space = Space::new(Tree::records(1000), Path::new(""));
+        let store = space.make_directory(ROOT, STORE, 0o755).expect("made");
+        let fresh = space.make_directory(store, "new", 0o755).expect("made");
+        let objects = space.make_directory(store, OBJECTS, 0o755).expect("made");
+        let part = space.make_directory(objects, "part-00000", 0o755).expect("made");
+        let entry = Entry::Record(2);
+        let mut bytes = vec![0; space.tree.len(entry).expect("a file") as usize];
+        space.tree.read(entry, 0, &mut bytes);
+        let node_count = space.nodes.len();
+        let mut changed = bytes.clone();
+        changed[bytes.len() - 1] ^= 1;
+        for (name, bytes) in
+            [("record-002", &changed[..]), ("record-002", &bytes[1..]), ("record-003", &bytes), ("other", &bytes)]
+        {
+            assert!(put(&mut space, (fresh, part), name, bytes).is_err());
+            assert_eq!((space.counts.landed_count, space.landed(part, name)), (0, None));
+        }
+        assert_eq!(space.counts.wrong.len(), 4);
+        put(&mut space, (fresh, part), "record-002", &bytes).expect("landed");
+        assert_eq!(space.landed(part, "record-002"), Some(entry));
+        assert_eq!((space.counts.landed_count, space.counts.landed_len), (1, bytes.len() as u64));
+        assert!(put(&mut space, (fresh, part), "record-002", &bytes).is_err());
+        assert_eq!(space.nodes.len(), node_count);
+    }
+}

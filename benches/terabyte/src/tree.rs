@@ -16,7 +16,7 @@ const LAYER_COUNT: u64 = 10;
 /// Length of the smallest model, in bytes.
 const MODEL_LEN: u64 = 500_000_000;
 /// Name and KiB of the tensors of a layer. The last one has the exponents of weights, so that it
-/// compresses; all else is noise.
+/// compresses, and is kept as it was encoded; all else is noise.
 const LAYER: [(&str, u64); 10] = [
     ("input_norm", 4),
     ("q", 2048),
@@ -27,7 +27,7 @@ const LAYER: [(&str, u64); 10] = [
     ("gate", 5632),
     ("up", 5632),
     ("down", 5632),
-    ("adapter", 1024),
+    ("adapter", 64),
 ];
 
 /// A file or directory of a tree.

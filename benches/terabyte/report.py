@@ -12,13 +12,11 @@ STEPS = ("pack", "verify", "import")
 KINDS = {"models": ("CPU s/GB", lambda line: cpu(line) / line["bytes"] * 1e9),
          "records": ("CPU ms/file", lambda line: cpu(line) / line["files"] * 1e3)}
 PANEL_WIDTH, PANEL_HEIGHT, LEFT, TOP, GAP = 300, 170, 56, 48, 62
+COLOURS = ("#1b9e77", "#d95f02", "#7570b3", "#e7298a")
 STYLE = """<style>
-text { font: 12px sans-serif; fill: #333 } .axis { stroke: #999; fill: none } .grid { stroke: #ddd }
-.s0 { --c: #1b9e77 } .s1 { --c: #d95f02 } .s2 { --c: #7570b3 } .s3 { --c: #e7298a }
-.line { fill: none; stroke: var(--c); stroke-width: 1.8 } .dot, .key { fill: var(--c); stroke: none }
-.limit { stroke: #c00; stroke-dasharray: 5 4; fill: none }
-@media (prefers-color-scheme: dark) { text { fill: #ddd } .axis { stroke: #777 } .grid { stroke: #333 }
-.limit { stroke: #f66 } }
+text { font: 12px sans-serif; fill: #333 } .title { font-weight: bold } .grid { stroke: #ddd }
+.line { fill: none; stroke-width: 1.8 } .limit { stroke: #c00; stroke-dasharray: 5 4 }
+@media (prefers-color-scheme: dark) { text { fill: #ddd } .grid { stroke: #444 } .limit { stroke: #f66 } }
 </style>"""
 
 
@@ -57,7 +55,7 @@ class Plot:
     """Panels in rows and columns: kinds of trees, and steps."""
 
     def __init__(self, title, columns):
-        self.columns, self.parts = columns, [f'<text x="{LEFT}" y="18" style="font-weight:bold">{title}</text>']
+        self.columns, self.parts = columns, [f'<text x="{LEFT}" y="18" class="title">{title}</text>']
         self.height = TOP
 
     def row(self):
@@ -80,14 +78,15 @@ class Plot:
             (x1, y), (x2, _) = place(0, limit), place(1, limit)
             self.parts.append(f'<line class="limit" x1="{x1}" x2="{x2}" y1="{y:.1f}" y2="{y:.1f}"/>')
         for number, (name, points) in enumerate(series):
+            colour = COLOURS[number % len(COLOURS)]
             found = " ".join(f"{x:.1f},{y:.1f}" for x, y in (place(*point) for point in points))
-            self.parts.append(f'<g class="s{number % 4}"><polyline class="line" points="{found}"/>')
+            self.parts.append(f'<polyline class="line" stroke="{colour}" points="{found}"/>')
             if len(points) < 8:
-                self.parts += [f'<circle class="dot" cx="{x:.1f}" cy="{y:.1f}" r="3.5"/>'
+                self.parts += [f'<circle fill="{colour}" cx="{x:.1f}" cy="{y:.1f}" r="3.5"/>'
                                for x, y in (place(*point) for point in points)]
             x, y = left + (number % 2) * PANEL_WIDTH / 2, top + PANEL_HEIGHT + 32 + number // 2 * 14
-            self.parts.append(f'<rect class="key" x="{x}" y="{y - 9}" width="10" height="10"/>'
-                              f'<text x="{x + 15}" y="{y}">{name}</text></g>')
+            self.parts.append(f'<rect fill="{colour}" x="{x}" y="{y - 9}" width="10" height="10"/>'
+                              f'<text x="{x + 15}" y="{y}">{name}</text>')
 
     def write(self, path):
         width = LEFT + self.columns * (PANEL_WIDTH + GAP)
@@ -117,19 +116,15 @@ def memory(line):
 
 
 def rate(line):
-    """Returns bytes read, proven or landed a second, as shares of the mean so that sizes compare."""
-    column = {"pack": 2, "import": 4}.get(line["step"])
-    samples = [[0] * 5] + line["samples"]
-    if column is None or not samples[-1][column]:
-        return []
-    # A bundle that was packed before has its bytes in the counters already.
-    first, last = line["samples"][0][column], samples[-1]
-    mean = last[column] / last[0]
-    step = max(1, len(samples) // 40)
-    kept = samples[::step]
-    pairs = zip(kept, kept[1:])
+    """Returns the rate at which bytes are read by a pack or sent by an import, as shares of the mean."""
+    column = {"pack": 2, "import": 3}[line["step"]]
+    # The counters go on from one step to the next.
+    kept = line["samples"][::max(1, len(line["samples"]) // 40)]
+    first, last = kept[0], kept[-1]
+    mean = (last[column] - first[column]) / max(last[0] - first[0], 1)
+    pairs = [(before, after) for before, after in zip(kept, kept[1:]) if after[0] > before[0] and mean]
     return [(after[0] / last[0], (after[column] - before[column]) / (after[0] - before[0]) / mean)
-            for before, after in pairs if after[0] > before[0] and (before[column] or first)]
+            for before, after in pairs]
 
 
 def cost(lines):
@@ -159,7 +154,7 @@ def main():
     limits = {"pack": 512, "import": 256}
     over_time(lines, "Memory over the run", "MiB", memory, limits).write(out / "memory.svg")
     moving = [line for line in lines if line["step"] != "verify"]
-    over_time(moving, "Rate over the run, the mean being 1", "share of the mean", rate).write(out / "rate.svg")
+    over_time(moving, "Bytes read by pack and sent by import over the run", "share of the mean rate", rate).write(out / "rate.svg")
     cost(lines).write(out / "cost.svg")
 
 

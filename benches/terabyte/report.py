@@ -41,12 +41,13 @@ def name_of(line):
 
 def table(lines):
     rows = ["| tree | step | time s | CPU s | of it user | CPU s/GB | CPU ms/file | server CPU s | peak MiB "
-            "| volumes | manifest | pack table | spilled |", "|" + "---|" * 13]
+            "| volumes | manifest | pack table | state | spilled |", "|" + "---|" * 14]
     for line in lines:
         figures = (f"{line['wall_s']:.1f}", f"{cpu(line):.1f}", f"{line['user_s']:.1f}",
                    f"{cpu(line) / line['bytes'] * 1e9:.2f}", f"{cpu(line) / line['files'] * 1e3:.3f}",
                    f"{line['server_s']:.1f}", f"{line['peak_memory'] / 2 ** 20:.0f}", size(line["volumes"]),
-                   size(line["manifest"]), size(line["packs"]), size(line["spilled"]))
+                   size(line["manifest"]), size(line["packs"]), size(line["state"]),
+                   size(line["spilled"]) if "spilled" in line else "")
         rows.append("| " + " | ".join((name_of(line), line["step"]) + figures) + " |")
     return "\n".join(rows) + "\n"
 

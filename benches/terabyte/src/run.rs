@@ -63,7 +63,7 @@ pub(crate) fn measure(places: Places<'_>, wanted: &str, name: &str, tree: Tree) 
         let mut lines = File::options().create(true).append(true).open(results)?;
         Ok::<(), Box<dyn Error>>(writeln!(lines, "{line}")?)
     });
-    let counts = locked(&shared.space).counts.clone();
+    let counts = locked(&shared.space).counts();
     session.umount_and_join()?;
     ran?;
     let is_due = is_wanted("import");
@@ -99,7 +99,7 @@ fn steps(airlift: &Path, scratch: &Path, place: &Path) -> Vec<(&'static str, Com
 /// Runs a command and returns what it took.
 fn run(shared: &Shared, place: &Path, step: &str, mut command: Command) -> Result<Value, Box<dyn Error>> {
     let server_before = cpu_seconds()?;
-    let spilled_before = locked(&shared.space).counts.spilled_len;
+    let before = locked(&shared.space).counts();
     let began = Instant::now();
     let mut child = command.stdin(Stdio::null()).stdout(Stdio::null()).spawn()?;
     let mut samples = Samples { kept: Vec::new(), step: SAMPLE, now: (0, 0) };
@@ -111,7 +111,7 @@ fn run(shared: &Shared, place: &Path, step: &str, mut command: Command) -> Resul
         let (len, highest_len) = memory(child.id());
         peak_len = peak_len.max(highest_len);
         samples.look(began.elapsed(), len, || {
-            let landed = locked(&shared.space).counts.landed_len;
+            let landed = locked(&shared.space).counts().landed_len;
             [shared.read_len.load(Ordering::Relaxed), shared.written_len.load(Ordering::Relaxed), landed]
         });
         std::thread::sleep(LOOK);
@@ -124,6 +124,7 @@ fn run(shared: &Shared, place: &Path, step: &str, mut command: Command) -> Resul
         volumes.flatten().filter_map(|volume| volume.metadata().ok()).map(|meta| meta.len()).collect::<Vec<_>>()
     });
     let volumes = volumes.unwrap_or_default();
+    let counts = locked(&shared.space).counts();
     Ok(json!({
         "step": step,
         "wall_s": began.elapsed().as_secs_f64(),
@@ -131,7 +132,8 @@ fn run(shared: &Shared, place: &Path, step: &str, mut command: Command) -> Resul
         "system_s": rusage.stime.as_secs_f64(),
         "server_s": cpu_seconds()? - server_before,
         "peak_memory": peak_len,
-        "spilled": locked(&shared.space).counts.spilled_len - spilled_before,
+        "state": counts.removed_len - before.removed_len,
+        "spilled": counts.spilled_len - before.spilled_len,
         "manifest": len_of("manifest"),
         "packs": len_of("packs"),
         "volumes": volumes.iter().sum::<u64>(),

@@ -29,7 +29,7 @@ pub(crate) struct Space {
     nodes: HashMap<u64, Node>,
     next: u64,
     landed: Vec<u64>,
-    pub(crate) counts: Counts,
+    counts: Counts,
 }
 
 /// What was counted.
@@ -39,7 +39,9 @@ pub(crate) struct Counts {
     pub(crate) landed_len: u64,
     /// Objects that are not what they should be.
     pub(crate) wrong: Vec<String>,
-    /// Bytes in files without a name: what was spilled.
+    /// Bytes of plain files that were removed: logs, lists.
+    pub(crate) removed_len: u64,
+    /// Bytes of those that lost their name while they were open: what was spilled.
     pub(crate) spilled_len: u64,
 }
 
@@ -52,6 +54,7 @@ pub(crate) struct Node {
     /// The directory of the tree whose files land here.
     mirrored: Option<Entry>,
     is_named: bool,
+    is_spill: bool,
     open_count: u32,
 }
 
@@ -144,6 +147,13 @@ impl Space {
             Kind::File(body) => Ok(body.clone()),
             Kind::Directory(_) => Err(Errno::EISDIR),
         }
+    }
+
+    /// Returns what was counted so far.
+    pub(crate) fn counts(&self) -> Counts {
+        let spills = self.nodes.values().filter(|node| node.is_spill);
+        let open_len: u64 = spills.map(Node::plain_len).sum();
+        Counts { spilled_len: self.counts.spilled_len + open_len, ..self.counts.clone() }
     }
 
     pub(crate) fn names(&self, directory: u64) -> Result<&BTreeMap<String, u64>, Errno> {
@@ -274,7 +284,7 @@ impl Space {
     fn unname(&mut self, parent: u64, name: &str) -> Result<(), Errno> {
         if let Some(inode) = self.names_mut(parent)?.remove(name) {
             if let Some(node) = self.nodes.get_mut(&inode) {
-                node.is_named = false;
+                (node.is_named, node.is_spill) = (false, node.open_count > 0);
             }
             self.forget_unused(inode);
         }
@@ -284,12 +294,10 @@ impl Space {
     fn forget_unused(&mut self, inode: u64) {
         let is_unused = |node: &Node| !node.is_named && node.open_count == 0;
         if self.nodes.get(&inode).is_some_and(is_unused)
-            && let Some(Node { kind: Kind::File(body), .. }) = self.nodes.remove(&inode)
+            && let Some(node) = self.nodes.remove(&inode)
         {
-            // A volume that a repeated run drops is no spill.
-            if let Body::Plain { len, .. } = &*locked(&body) {
-                self.counts.spilled_len += len;
-            }
+            let sum = if node.is_spill { &mut self.counts.spilled_len } else { &mut self.counts.removed_len };
+            *sum += node.plain_len();
         }
     }
 
@@ -313,11 +321,21 @@ impl Space {
 impl Node {
     fn new(parent: u64, kind: Kind, mode: u16) -> Node {
         let changed_at = SystemTime::now();
-        Node { parent, kind, mode, changed_at, mirrored: None, is_named: true, open_count: 0 }
+        Node { parent, kind, mode, changed_at, mirrored: None, is_named: true, is_spill: false, open_count: 0 }
     }
 
     pub(crate) fn is_named(&self) -> bool {
         self.is_named
+    }
+
+    fn plain_len(&self) -> u64 {
+        match &self.kind {
+            Kind::File(body) => match &*locked(body) {
+                Body::Plain { len, .. } => *len,
+                Body::Written(_) => 0,
+            },
+            Kind::Directory(_) => 0,
+        }
     }
 }
 

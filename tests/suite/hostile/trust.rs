@@ -6,8 +6,9 @@ use super::reseal::{reseal, sign_raw};
 use super::{Line, checked, elsewhere, ends, named, tests, vectors, waits};
 use crate::authenticator::{TestKey, armour};
 use crate::damage::{second_key, second_line, sign_again};
-use crate::fixture::{STREAM, signer};
+use crate::fixture::{STREAM, objects, signer};
 use crate::program::{flip, shown, signer_line};
+use airlift::store::DirectoryStore;
 use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -387,6 +388,9 @@ fn second_read(bench: &Bench) {
             fs::remove_dir_all(state).expect("removed");
         }
         let called = bench.judge(&arguments, bench.faulty(&arguments, &fault));
+        let found = DirectoryStore::new(bench.path(&format!("store-{from}")));
+        let found = if bench.path(&format!("store-{from}")).exists() { objects(&found) } else { Default::default() };
+        bench.check("import", &called, &found, &bench.due());
         healthy_count += usize::from(called.code == 0);
     }
     assert!(healthy_count > 0, "the last reads are none");

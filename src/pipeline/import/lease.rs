@@ -127,7 +127,12 @@ impl<'a> Held<'a> {
         lease.beat += 1;
         match put(self.store, &self.key, lease, &Condition::IfTag(tag.clone())) {
             Ok(new) => *tag = new,
-            Err(StoreError::ConditionFailed { .. }) => return Err(ImportError::LeaseLost),
+            Err(StoreError::ConditionFailed { .. }) => {
+                // An answer that was lost on the way leaves our own lease, renewed.
+                let now = self.store.load(&self.key, LEASE_LEN_MAX)?;
+                let now = now.filter(|now| serde_json::from_slice::<Lease>(&now.bytes).is_ok_and(|now| now == *lease));
+                *tag = now.ok_or(ImportError::LeaseLost)?.tag;
+            }
             Err(error) => return Err(error.into()),
         }
         Ok(())

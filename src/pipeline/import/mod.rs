@@ -251,8 +251,8 @@ impl Session<'_> {
 
     /// Judges the release against what is installed, by the store's state and by the local one.
     fn judge(&self) -> Result<(Step, Option<InstalledRelease>), ImportError> {
-        let stream = &self.head().stream;
-        let in_store = state::read_installed(self.store.as_ref(), &self.keys, stream, self.shipment.authority)?;
+        let Shipment { bundle, authority, .. } = *self.shipment;
+        let in_store = state::read_installed(self.store.as_ref(), &self.keys, bundle, authority)?;
         let step = self.judge_against(in_store.as_ref())?;
         Ok((step, in_store))
     }
@@ -505,6 +505,9 @@ impl Landing<'_> {
         let signature = self.sign_receipt.map(|sign| sign(&bytes)).transpose().map_err(ImportError::Receipt)?;
         session.local.write("receipt.json", &bytes)?;
         receipt::write(store, &session.keys, &receipt, signature, (self.slots, self.slots_path))?;
+        // What the pointer leads to may have been removed meanwhile (T19).
+        let shipment = session.shipment;
+        state::publish_release(store, &session.keys, shipment.bundle, shipment.signatures)?;
         state::write_installed(store, &session.keys, head, installed.and_then(|one| one.tag.as_ref()))?;
         session.local.set_installed(&LocalInstalled {
             counter: head.counter,

@@ -120,15 +120,20 @@ struct Pointer {
 pub(super) fn read_installed(
     store: &dyn Store,
     keys: &StateKeys,
-    stream: &Name,
+    bundle: &TrustedBundle,
     authority: Authority<'_>,
 ) -> Result<Option<InstalledRelease>, ImportError> {
-    let key = keys.installed()?;
+    let (key, own) = (keys.installed()?, bundle.head());
     let Some(loaded) = store.load(&key, STATE_LEN_MAX)? else { return Ok(None) };
     let pointer: Pointer =
         serde_json::from_slice(&loaded.bytes).map_err(|_| ImportError::BadState { key: key.clone() })?;
     let release = Release { counter: pointer.counter, content_id: pointer.content_id };
-    let head = read_head(store, &keys.of_release(&release), stream, authority, pointer.counter)?;
+    let head = if own.release() == release && own.created_at == pointer.created_at {
+        // The head at hand is proven, and makes up for one that was removed from the store (T19).
+        own.clone()
+    } else {
+        read_head(store, &keys.of_release(&release), &own.stream, authority, pointer.counter)?
+    };
     if head.release() != release || head.created_at != pointer.created_at {
         return Err(ImportError::BadState { key });
     }

@@ -45,7 +45,7 @@ pub fn status(shipment: &Shipment<'_>, store: &Arc<dyn Store>, options: &ImportO
     let local = LocalState::open(&options.state_directory, &options.store_name, &head.stream, Use::Look)?;
     let path = local.release_file(&head.content_id, "uploads");
     let journalled = Journal::peek(&path).map_err(|source| ImportError::State { path, source })?;
-    let installed = state::read_installed(store, &keys, &head.stream, shipment.authority)?;
+    let installed = state::read_installed(store, &keys, shipment.bundle, shipment.authority)?;
     let mut open_uploads = (0, None::<u64>);
     each_upload(shipment, store, options, |_, opened_at_ms| {
         open_uploads.0 += 1;
@@ -104,7 +104,7 @@ fn abort_under_lease(
         store.abort_upload(key, upload)?;
         aborted.upload_count += 1;
     }
-    let installed = state::read_installed(store, keys, &head.stream, shipment.authority)?;
+    let installed = state::read_installed(store, keys, shipment.bundle, shipment.authority)?;
     let is_installed = installed.is_some_and(|one| one.installed.release == head.release());
     let prefix = if is_installed { keys.spool_prefix() } else { keys.release_prefix().to_owned() };
     let mut left = Vec::new();

@@ -394,7 +394,7 @@ impl Landing<'_> {
         let orphan_count = self.abort_orphans(&uploads)?;
         let spool = Spool::open(session.store, &session.keys)?;
         session.progress.begin("import", plan.send_len, plan.send_count);
-        self.run(outcome, &uploads, &spool)?;
+        self.run(outcome, &uploads, &spool, plan.send_count)?;
         uploads.sync()?;
         self.slots.finish().map_err(|source| self.state_error(source))?;
         let mut facts = std::mem::take(&mut *outcome.facts());
@@ -422,7 +422,13 @@ impl Landing<'_> {
         Ok(report)
     }
 
-    fn run(&self, outcome: &Outcome, uploads: &Uploads<'_>, spool: &Spool<'_>) -> Result<(), ImportError> {
+    fn run(
+        &self,
+        outcome: &Outcome,
+        uploads: &Uploads<'_>,
+        spool: &Spool<'_>,
+        send_count: u64,
+    ) -> Result<(), ImportError> {
         let session = self.session;
         let lookup = Lookup::new();
         let resolver = Resolver::new(session.shipment.bundle, session.shipment.volumes, &lookup, spool);
@@ -441,6 +447,7 @@ impl Landing<'_> {
                 progress: session.progress,
             },
             is_partial: !session.absent_volumes().is_empty(),
+            send_count,
         };
         for _ in 0..RUN_COUNT_MAX {
             let waiting_before = std::mem::take(&mut outcome.facts().spooled);

@@ -43,6 +43,8 @@ pub(crate) struct Release {
     pub(crate) whole: PathBuf,
     /// Media that carry one volume each.
     pub(crate) single: Vec<PathBuf>,
+    /// A medium with a bit flipped in every volume.
+    pub(crate) damaged: PathBuf,
     /// Key and bytes of every file.
     pub(crate) objects: BTreeMap<String, Bytes>,
     /// What lies under the state prefix, but for what tells of times and counts.
@@ -62,7 +64,8 @@ impl Scene {
         let second = changed(&first, &mut random);
         let releases = [(1, first), (2, second)].map(|(counter, files)| {
             let packs = packs_of(&files, &mut random);
-            Release::new(&directory.path().join(counter.to_string()), counter, &files, &packs)
+            let top = directory.path().join(counter.to_string());
+            Release::new(&top, counter, (&files, &packs), &mut random)
         });
         Scene { releases, _directory: directory }
     }
@@ -133,17 +136,20 @@ fn packs_of<'a>(files: &'a Files, random: &mut Random) -> Vec<HandPack<'a>> {
 }
 
 impl Release {
-    fn new(top: &Path, counter: u64, files: &Files, packs: &[HandPack<'_>]) -> Release {
+    fn new(top: &Path, counter: u64, (files, packs): (&Files, &[HandPack<'_>]), random: &mut Random) -> Release {
         let whole = top.join("whole");
         by_hand::write(&whole, counter, packs);
         let head = Head::decode(&fs::read(whole.join("head.json")).expect("read")).expect("a head");
-        let single = (1..=head.volumes.count).map(|number| single(top, number)).collect();
+        let single = (1..=head.volumes.count).map(|number| medium(top, &number.to_string(), &[number])).collect();
+        let numbers: Vec<u32> = (1..=head.volumes.count).collect();
+        let damaged = medium(top, "damaged", &numbers);
+        numbers.iter().for_each(|number| flip_a_bit(&damaged.join(volume(*number)), random));
         let key_of = |path: &str| match path.strip_prefix("models/") {
             Some(below) => format!("registry/models/{below}"),
             None => path.replacen("datasets/", "data/", 1),
         };
         let objects = files.iter().map(|(path, bytes)| (key_of(path), Bytes::from(bytes.clone()))).collect();
-        let mut release = Release { whole, single, objects, state: BTreeMap::new() };
+        let mut release = Release { whole, single, damaged, objects, state: BTreeMap::new() };
         let (store, state) = (Arc::new(MemoryStore::new()), scratch());
         let host = Host::new(Machine::default(), state.path());
         let report = host.import(&release, &[release.whole.clone()], &(Arc::clone(&store) as _), &|_| ());
@@ -177,16 +183,27 @@ impl Release {
     }
 }
 
-/// Makes a medium that carries one volume beside the files of every medium.
-fn single(top: &Path, number: u32) -> PathBuf {
-    let (whole, medium) = (top.join("whole"), top.join(number.to_string()));
+/// Makes a medium that carries some volumes beside the files of every medium.
+fn medium(top: &Path, name: &str, numbers: &[u32]) -> PathBuf {
+    let (whole, medium) = (top.join("whole"), top.join(name));
     fs::create_dir_all(medium.join("volumes")).expect("made");
     fs::create_dir_all(medium.join("signatures")).expect("made");
-    let volume = format!("volumes/{number:06}.vol");
-    for file in ["head.json", "manifest", "packs", "README.txt", "signatures/1.sig", &volume] {
-        fs::hard_link(whole.join(file), medium.join(file)).expect("linked");
+    let always = ["head.json", "manifest", "packs", "README.txt", "signatures/1.sig"].map(str::to_owned);
+    for file in always.into_iter().chain(numbers.iter().map(|number| volume(*number))) {
+        fs::copy(whole.join(&file), medium.join(&file)).expect("copied");
     }
     medium
+}
+
+fn volume(number: u32) -> String {
+    format!("volumes/{number:06}.vol")
+}
+
+fn flip_a_bit(path: &Path, random: &mut Random) {
+    let mut bytes = fs::read(path).expect("read");
+    let place = random.below(bytes.len() as u64) as usize;
+    bytes[place] ^= 1 << random.below(8);
+    fs::write(path, bytes).expect("written");
 }
 
 /// Returns what lies under the state prefix. Receipts and records tell of one run and are only named; not

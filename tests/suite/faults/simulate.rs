@@ -10,7 +10,7 @@ use crate::tree::Random;
 use airlift::error::Class;
 use airlift::format::Digest;
 use airlift::machine::{Gate, Machine, Step};
-use airlift::pipeline::import::{Holder, ImportError, ImportReport};
+use airlift::pipeline::import::{Holder, ImportError, ImportReport, OnExisting};
 use airlift::store::Store;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -75,6 +75,10 @@ struct Weather {
     odds: Odds,
     /// How often a read of a medium fails or gives too little, in 1024.
     bad_reads: u64,
+    /// Whether a bit is flipped in some copies of the volumes.
+    damage: bool,
+    /// Whether somebody else's object stands where one of ours belongs.
+    stranger: bool,
     /// Whether two importers work side by side.
     meet: bool,
     lie: Option<Lie>,
@@ -115,17 +119,18 @@ impl Weather {
             Some(Lie::IgnoresConditions) => odds.ignores_conditions = true,
             None => {}
         }
-        Weather { odds, bad_reads, meet, lie }
+        let (damage, stranger) = (random.below(6) == 0, random.below(8) == 0);
+        Weather { odds, bad_reads, damage, stranger, meet, lie }
     }
 
     /// Tells whether an attempt may end with an error of this class.
     fn allows(&self, class: Class) -> bool {
         match class {
             Class::Unavailable | Class::Interrupted => true,
-            Class::Damaged => self.bad_reads > 0 || matches!(self.lie, Some(Lie::Empty)),
+            Class::Damaged => self.damage || self.bad_reads > 0 || matches!(self.lie, Some(Lie::Empty)),
             Class::Incomplete => true,
             // Somebody else has written: another importer, a call that was done later, or one that lied.
-            Class::Refused => self.meet || self.odds.late > 0 || self.lie.is_some(),
+            Class::Refused => self.stranger || self.meet || self.odds.late > 0 || self.lie.is_some(),
             // What the state leads to is not there, or is not read as it is.
             Class::Untrusted => matches!(self.lie, Some(Lie::Empty | Lie::Lost | Lie::Cleaner)),
             _ => false,
@@ -209,6 +214,11 @@ fn simulate(seed: u64) -> Result<(), String> {
         let report = run.attempt(before, 0, Odds::default(), 0, &[before.whole.clone()]);
         report.map_err(|error| format!("the release before: {error}"))?;
     }
+    if weather.stranger {
+        let keys: Vec<_> = run.release.objects.iter().filter(|(_, bytes)| !bytes.is_empty()).collect();
+        let (key, bytes) = keys[random.below(keys.len() as u64) as usize];
+        run.shelf.put_stranger(key, bytes);
+    }
     for number in 0..1 + random.below(3) {
         run.attempts(number, &mut random)?;
     }
@@ -241,9 +251,12 @@ impl Run<'_> {
     /// Draws the media that are at hand.
     fn media(&self, random: &mut Random) -> Vec<PathBuf> {
         let single = &self.release.single;
-        match random.below(3) {
+        let Release { whole, damaged, .. } = self.release;
+        match random.below(4) {
+            0 if self.weather.damage => vec![damaged.clone(), whole.clone()],
+            1 if self.weather.damage => vec![damaged.clone()],
             0 => vec![single[random.below(single.len() as u64) as usize].clone()],
-            _ => vec![self.release.whole.clone()],
+            _ => vec![whole.clone()],
         }
     }
 
@@ -265,7 +278,13 @@ impl Run<'_> {
         let machine = Machine::behind(Arc::new(gate));
         let host = Host { machine, state: self.states[host].clone(), holder: self.holders[host].clone(), signs: true };
         let store: Arc<dyn Store> = Arc::new(Unruly::new(&self.shelf, odds, seed));
-        host.import(release, media, &store, &|options| options.read_back = odds.lost > 0)
+        host.import(release, media, &store, &|options| {
+            options.read_back = odds.lost > 0;
+            // In the end, and now and then before it, what is in the way is replaced.
+            if self.weather.stranger && seed % 3 == 0 {
+                options.on_existing = OnExisting::Replace;
+            }
+        })
     }
 
     /// Says what is wrong with the end of an attempt.

@@ -9,12 +9,13 @@
 //! | module | what it holds | may use |
 //! |---|---|---|
 //! | [`error`] | whose problem an error is, and the exit code that says so | nothing |
+//! | [`machine`] | files and waiting, each step of which a test can see and fail | nothing |
 //! | [`mod@format`] | bytes ↔ values: paths, head, manifest, pack table, index | nothing of ours |
 //! | [`chunking`] | where a file is cut | `format` |
 //! | [`codec`] | frames: planes, zstd, probes | `format` |
 //! | [`plan`] | rows into packs, packs into volumes, what is repeated | `format` |
 //! | [`trust`] | signatures, allowed signers, policy | `format` |
-//! | [`media`] | bundle directories and volumes on disk | `format` |
+//! | [`media`] | bundle directories and volumes on disk | `format`, `machine` |
 //! | [`store`] | where objects land: memory, directory, S3 | `format` |
 //! | [`pipeline`] | pack, verify, import, export: the joined flows | all above |
 //!
@@ -33,6 +34,7 @@ pub mod chunking;
 pub mod codec;
 pub mod error;
 pub mod format;
+pub mod machine;
 pub mod media;
 pub mod pipeline;
 pub mod plan;

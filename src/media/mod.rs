@@ -14,10 +14,10 @@ pub use strays::Strays;
 use crate::format::SignatureFile;
 use crate::format::limits::{HEAD_LEN_MAX, SIGNATURE_COUNT_MAX, SIGNATURE_LEN_MAX};
 use crate::format::packs::VolumeNumber;
+use crate::machine::Machine;
 use rustix::fs::{CWD, FileType, Mode, OFlags, openat};
 use std::fs::File;
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
 /// How often a failing read is tried before it counts (V10).
@@ -26,6 +26,7 @@ const READ_TRIES: u32 = 4;
 /// One bundle directory on a medium.
 #[derive(Debug)]
 pub struct Medium {
+    machine: Machine,
     path: PathBuf,
     directory: OwnedFd,
 }
@@ -55,6 +56,7 @@ impl MetaFile {
 /// A regular file of a bundle, open for reading at any offset.
 #[derive(Debug)]
 pub struct MediumFile {
+    machine: Machine,
     path: PathBuf,
     file: File,
     len: u64,
@@ -66,9 +68,17 @@ impl Medium {
     /// # Errors
     /// Refuses what is not a directory, or is a link to one.
     pub fn open(path: &Path) -> Result<Medium, MediaError> {
+        Medium::open_on(&Machine::default(), path)
+    }
+
+    /// Opens a bundle directory on a machine that a test may have put a gate before.
+    ///
+    /// # Errors
+    /// As [`Medium::open`].
+    pub fn open_on(machine: &Machine, path: &Path) -> Result<Medium, MediaError> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let directory = openat(CWD, path, flags, Mode::empty()).map_err(|error| MediaError::open(path, error))?;
-        Ok(Medium { path: path.to_owned(), directory })
+        Ok(Medium { machine: machine.clone(), path: path.to_owned(), directory })
     }
 
     /// Returns where it is.
@@ -106,7 +116,7 @@ impl Medium {
         numbers.sort_unstable();
         let read = |number| {
             let path = self.path.join("signatures").join(format!("{number}.sig"));
-            let file = MediumFile::open_at(directory.as_fd(), &format!("{number}.sig"), path)?;
+            let file = MediumFile::open_at(&self.machine, directory.as_fd(), &format!("{number}.sig"), path)?;
             Ok(SignatureFile { number, bytes: file.read_whole(SIGNATURE_LEN_MAX)? })
         };
         numbers.into_iter().map(read).collect()
@@ -128,7 +138,7 @@ impl Medium {
         let Some(directory) = self.open_directory("attachments")? else { return Ok(None) };
         let name = format!("{number:02}");
         let path = self.path.join("attachments").join(&name);
-        absent_is_none(MediumFile::open_at(directory.as_fd(), &name, path))
+        absent_is_none(MediumFile::open_at(&self.machine, directory.as_fd(), &name, path))
     }
 
     /// Opens a volume; nothing where this medium does not carry it.
@@ -139,11 +149,11 @@ impl Medium {
         let Some(directory) = self.open_directory("volumes")? else { return Ok(None) };
         let name = number.file_name();
         let path = self.path.join("volumes").join(&name);
-        absent_is_none(MediumFile::open_at(directory.as_fd(), &name, path))
+        absent_is_none(MediumFile::open_at(&self.machine, directory.as_fd(), &name, path))
     }
 
     fn open_file(&self, name: &str) -> Result<MediumFile, MediaError> {
-        MediumFile::open_at(self.directory.as_fd(), name, self.path.join(name))
+        MediumFile::open_at(&self.machine, self.directory.as_fd(), name, self.path.join(name))
     }
 
     fn open_directory(&self, name: &str) -> Result<Option<OwnedFd>, MediaError> {
@@ -165,14 +175,14 @@ impl Medium {
 
 impl MediumFile {
     /// Opens without following a link and without waiting for a writer of a FIFO (V13, V14).
-    fn open_at(directory: impl AsFd, name: &str, path: PathBuf) -> Result<MediumFile, MediaError> {
+    fn open_at(machine: &Machine, directory: impl AsFd, name: &str, path: PathBuf) -> Result<MediumFile, MediaError> {
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let file = openat(directory, name, flags, Mode::empty()).map_err(|error| MediaError::open(&path, error))?;
         let stat = rustix::fs::fstat(&file).map_err(|error| MediaError::open(&path, error))?;
         if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
             return Err(MediaError::NotRegular { path });
         }
-        Ok(MediumFile { path, file: File::from(file), len: stat.st_size as u64 })
+        Ok(MediumFile { machine: machine.clone(), path, file: File::from(file), len: stat.st_size as u64 })
     }
 
     /// Returns where it is.
@@ -198,7 +208,7 @@ impl MediumFile {
         let mut done = 0;
         let mut tries = 0;
         while done < buffer.len() {
-            match self.file.read_at(&mut buffer[done..], offset + done as u64) {
+            match self.machine.read_at(&self.file, &self.path, &mut buffer[done..], offset + done as u64) {
                 Ok(0) => return Err(MediaError::Short { path: self.path.clone(), len: offset + done as u64 }),
                 Ok(len) => done += len,
                 Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}

@@ -6,17 +6,18 @@ use std::fs;
 use std::path::Path;
 
 /// What a module may use of ours, beside itself. The program sees the library as another crate.
-const USES: [(&str, &[&str]); 11] = [
+const USES: [(&str, &[&str]); 12] = [
     ("error", &[]),
+    ("machine", &[]),
     ("format", &["error"]),
     ("chunking", &["error", "format"]),
     ("codec", &["error", "format"]),
     ("plan", &["error", "format"]),
     ("trust", &["error", "format"]),
-    ("media", &["error", "format"]),
+    ("media", &["error", "format", "machine"]),
     ("store", &["error", "format"]),
-    ("pipeline", &["error", "format", "chunking", "codec", "plan", "trust", "media", "store"]),
-    ("tao", &["error", "format", "chunking", "codec", "plan", "trust", "media", "store", "pipeline"]),
+    ("pipeline", &["error", "machine", "format", "chunking", "codec", "plan", "trust", "media", "store"]),
+    ("tao", &["error", "machine", "format", "chunking", "codec", "plan", "trust", "media", "store", "pipeline"]),
     ("cli", &[]),
 ];
 /// Modules without files, sockets, clocks, threads, environment and randomness.

@@ -2,19 +2,21 @@
 //! would not make of such content, as several volumes, or refuse.
 
 use crate::fixture::{STREAM, name, sign};
-use airlift::codec::Codec;
+use airlift::codec::{Codec, Encoder, Kind};
 use airlift::format::head::{FormatTag, ManifestFile, PacksFile, PlainFile, SuiteTag, Totals, Volumes};
 use airlift::format::index::{CodecId, Frame, Index, RowSource};
-use airlift::format::manifest::{FileFacts, ManifestEncoder, Profile, Row};
+use airlift::format::limits::FRAME_RAW_LEN_MAX;
+use airlift::format::manifest::{FileFacts, ManifestEncoder, Profile, Row, part_bound};
 use airlift::format::packs::{Pack, PackTableEncoder, Place, VolumeNumber};
-use airlift::format::{Digest, EntryPath, Head, Sha256, Structure, Time};
+use airlift::format::{Digest, EntryPath, Head, Mark, Sha256, Structure, Time};
 use std::collections::BTreeMap;
 use std::collections::HashMap;
 use std::fs;
 use std::ops::Range;
 use std::path::Path;
 
-/// A pack to be made: its volume, and whole files of at most one chunk, in manifest order.
+/// A pack to be made: its volume, and whole files of at most one chunk, in manifest order. A file of
+/// several parts stands alone: its last part is a pack in the next volume.
 pub(crate) struct HandPack<'a> {
     pub(crate) volume: u32,
     pub(crate) files: Vec<(&'a str, Vec<u8>)>,
@@ -40,7 +42,13 @@ pub(crate) fn write(out: &Path, counter: u64, packs: &[HandPack<'_>]) -> Vec<Lay
 /// Does the same with frames that `store` makes, which need not be what their codec would make.
 pub(crate) fn write_as(out: &Path, counter: u64, packs: &[HandPack<'_>], store: Store<'_>) -> Vec<Lay> {
     let mut hand = Hand::new(store);
-    let lays = packs.iter().map(|pack| hand.add(pack)).collect();
+    let lays = packs.iter().map(|pack| match &pack.files[..] {
+        [(path, bytes)] if bytes.len() as u64 > part_bound(bytes.len() as u64) => {
+            hand.add_large(pack.volume, path, bytes)
+        }
+        _ => hand.add(pack),
+    });
+    let lays = lays.collect();
     hand.finish(out, counter);
     sign(out);
     lays
@@ -109,10 +117,70 @@ impl<'a> Hand<'a> {
             rows.push(digest);
             self.row_count += 1;
         }
-        let place = self.place(pack.volume, &index, &payload);
         let (entry_count, row_count) = ((self.entry_count - first_entry) as u32, rows.len() as u32);
-        let entry = Pack { first_entry, entry_count, first_ordinal, row_count, place: Some(place) };
-        assert!(self.table.push(&entry).is_none(), "one page is enough");
+        let made = Pack { first_entry, entry_count, first_ordinal, row_count, place: None };
+        self.put(pack.volume, (made, index, payload))
+    }
+
+    /// Adds a file of several parts, in chunks of 4 MiB.
+    fn add_large(&mut self, volume: u32, path: &str, bytes: &[u8]) -> Lay {
+        let path = EntryPath::parse(path.as_bytes()).expect("a path");
+        let facts = FileFacts { profile: Profile::Mincdc, len: bytes.len() as u64, sha256: Sha256::of(bytes) };
+        self.listing.push_str(&format!("{}  {path}\n", facts.sha256));
+        assert!(self.manifest.push_file(path.clone(), &facts).is_none(), "one page is enough");
+        self.total_len += facts.len;
+        let mut mark = Mark::start();
+        let mut carried = Vec::new();
+        let parts: Vec<&[u8]> = bytes.chunks(part_bound(facts.len) as usize).collect();
+        let mut lays = Vec::new();
+        for (number, part) in (1..).zip(&parts) {
+            let is_last = number == parts.len();
+            let pack = self.add_part(path.root(), part, &mut carried);
+            mark.update(part);
+            if !is_last {
+                assert!(self.manifest.push_mark(&mark).is_none(), "one page is enough");
+            }
+            lays.push(self.put(volume + u32::from(is_last), pack));
+        }
+        self.entry_count += 1;
+        self.carried.extend(carried.into_iter().map(|(digest, ordinal)| ((path.root().to_owned(), digest), ordinal)));
+        lays.swap_remove(0)
+    }
+
+    /// Makes the pack of one part. What it carries counts for references once the file is whole.
+    fn add_part(&mut self, root: &str, part: &[u8], carried: &mut Vec<(Digest, u64)>) -> (Pack, Index, Vec<u8>) {
+        let mut encoder = Encoder::new().expect("an encoder");
+        let mut index = Index { frames: Vec::new(), sources: Vec::new() };
+        let (mut payload, mut rows) = (Vec::new(), Vec::new());
+        for chunk in part.chunks(FRAME_RAW_LEN_MAX as usize) {
+            let digest = Digest::of(chunk);
+            assert!(self.manifest.push_row(&Row { digest, len: chunk.len() as u32 }).is_none(), "one page is enough");
+            let source = if let Some(row) = rows.iter().position(|earlier| *earlier == digest) {
+                RowSource::Repeat { row: row as u32 }
+            } else if let Some(&ordinal) = self.carried.get(&(root.to_owned(), digest)) {
+                RowSource::Reference { ordinal }
+            } else {
+                let start = payload.len();
+                let codec = encoder.encode(chunk, Kind::Zstd, &mut payload).expect("encoded").id();
+                let stored = &payload[start..];
+                let (stored_len, raw_len) = (stored.len() as u32, chunk.len() as u32);
+                index.frames.push(Frame { stored_len, raw_len, codec, digest: Digest::of(stored) });
+                carried.push((digest, self.row_count));
+                RowSource::New { frame: index.frames.len() as u32 - 1 }
+            };
+            index.sources.push(source);
+            rows.push(digest);
+            self.row_count += 1;
+        }
+        let first_ordinal = self.row_count - rows.len() as u64;
+        let (first_entry, row_count) = (self.entry_count, rows.len() as u32);
+        (Pack { first_entry, entry_count: 1, first_ordinal, row_count, place: None }, index, payload)
+    }
+
+    /// Puts a pack into its volume and the table.
+    fn put(&mut self, volume: u32, (pack, index, payload): (Pack, Index, Vec<u8>)) -> Lay {
+        let place = self.place(volume, &index, &payload);
+        assert!(self.table.push(&Pack { place: Some(place), ..pack }).is_none(), "one page is enough");
         lay(&place, &index)
     }
 

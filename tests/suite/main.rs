@@ -15,6 +15,7 @@ mod codec_vectors;
 mod copies;
 mod cut_vectors;
 mod damage;
+mod faults;
 mod fixture;
 mod format_vectors;
 #[cfg(feature = "s3")]

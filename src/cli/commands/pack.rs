@@ -14,6 +14,7 @@ use airlift::error::Class;
 use airlift::format::head::Release;
 use airlift::format::limits::HEAD_LEN_MAX;
 use airlift::format::{Name, OneLine};
+use airlift::machine::Machine;
 use airlift::pipeline::pack::{CodecFigures, Figures, PackError, PackOptions, PackReport, pack};
 use airlift::pipeline::walk::{Links, Refusals, Roots, Unsupported, WalkError, WalkOptions, walk};
 use airlift::trust::UntrustedHead;
@@ -91,6 +92,7 @@ fn dry_run(options: &PackOptions, report: &Report) -> Result<(), Failure> {
         unsupported: options.unsupported,
         own_dirs: Vec::new(),
         state_dir: scratch.path().to_owned(),
+        machine: Machine::default(),
         budget_len: options.sort_budget_len,
     };
     let progress = Shown::new(report);

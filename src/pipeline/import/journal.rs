@@ -1,12 +1,12 @@
 //! The local file `uploads`: which uploads are open and which parts they have.
 
+use crate::machine::{Machine, MachineFile};
 use crate::store::{PartNumber, PartTag, UploadId};
 use crc_fast::{CrcAlgorithm, Digest as Crc};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, BufRead as _, BufReader, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
 /// Longest line that is read, in bytes; a longer one does not check.
@@ -39,7 +39,7 @@ pub(super) struct JournalledUpload {
 /// none; after a power cut the last parts may be sent again.
 #[derive(Debug)]
 pub(super) struct Journal {
-    file: File,
+    file: MachineFile,
 }
 
 impl Journal {
@@ -47,10 +47,9 @@ impl Journal {
     ///
     /// # Errors
     /// The file can't be opened or read.
-    pub(super) fn open(path: &Path) -> io::Result<(Journal, BTreeMap<u64, JournalledUpload>)> {
-        let mut options = OpenOptions::new();
-        let file = options.read(true).append(true).create(true).mode(0o600).open(path)?;
-        let uploads = read_open_uploads(&file)?;
+    pub(super) fn open(machine: &Machine, path: &Path) -> io::Result<(Journal, BTreeMap<u64, JournalledUpload>)> {
+        let file = machine.open(path, 0o600)?;
+        let uploads = read_open_uploads(&machine.open_to_read(path)?)?;
         let mut journal = Journal { file };
         // A line that a crash has cut must not swallow the next one.
         journal.file.write_all(b"\n")?;
@@ -107,7 +106,7 @@ impl Journal {
     /// # Errors
     /// The disk fails.
     pub(super) fn finish(&mut self) -> io::Result<()> {
-        self.file.sync_data()
+        self.file.sync()
     }
 
     fn append(&mut self, fact: &Fact) -> io::Result<()> {
@@ -168,7 +167,7 @@ mod tests {
     }
 
     fn sample(path: &Path) {
-        let (mut journal, uploads) = Journal::open(path).expect("opened");
+        let (mut journal, uploads) = Journal::open(&Machine::default(), path).expect("opened");
         assert!(uploads.is_empty());
         journal.intend(3).expect("written");
         journal.opened(3, &UploadId::new("up 3")).expect("written");
@@ -185,7 +184,7 @@ mod tests {
         let directory = tempfile::tempdir().expect("a directory");
         let path = directory.path().join("uploads");
         sample(&path);
-        let (_, uploads) = Journal::open(&path).expect("opened");
+        let (_, uploads) = Journal::open(&Machine::default(), &path).expect("opened");
         assert_eq!(uploads.keys().collect::<Vec<_>>(), [&3, &9]);
         assert_eq!(uploads[&3].upload, Some(UploadId::new("up 3")));
         assert_eq!(uploads[&3].parts[&number(2)], PartTag::new("\"two\""));
@@ -201,9 +200,9 @@ mod tests {
         let cut = directory.path().join("cut");
         for len in 0..bytes.len() {
             std::fs::write(&cut, &bytes[..len]).expect("written");
-            let (mut journal, before) = Journal::open(&cut).expect("opened");
+            let (mut journal, before) = Journal::open(&Machine::default(), &cut).expect("opened");
             journal.intend(77).expect("written");
-            let (_, after) = Journal::open(&cut).expect("opened");
+            let (_, after) = Journal::open(&Machine::default(), &cut).expect("opened");
             assert_eq!(after.len(), before.len() + 1, "{len}");
             assert!(after.contains_key(&77));
         }

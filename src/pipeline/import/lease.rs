@@ -3,6 +3,7 @@
 use super::error::ImportError;
 use super::state::StateKeys;
 use crate::format::Proven;
+use crate::machine::Machine;
 use crate::store::{Attributes, Condition, Key, Store, StoreError, Tag};
 use serde::{Deserialize, Serialize};
 use std::sync::{Mutex, PoisonError};
@@ -75,7 +76,7 @@ impl<'a> Held<'a> {
     /// # Errors
     /// [`ImportError::Leased`] names the importer that holds it.
     pub(super) fn take(
-        store: &'a dyn Store,
+        (store, machine): (&'a dyn Store, &Machine),
         keys: &StateKeys,
         holder: &Holder,
         counter: u64,
@@ -112,7 +113,7 @@ impl<'a> Held<'a> {
             if is_cancelled() {
                 return Err(ImportError::Interrupted);
             }
-            std::thread::sleep(POLL_EVERY);
+            std::thread::sleep(machine.pace(POLL_EVERY));
             waited += POLL_EVERY;
         }
     }
@@ -127,7 +128,12 @@ impl<'a> Held<'a> {
         lease.beat += 1;
         match put(self.store, &self.key, lease, &Condition::IfTag(tag.clone())) {
             Ok(new) => *tag = new,
-            Err(StoreError::ConditionFailed { .. }) => return Err(ImportError::LeaseLost),
+            Err(StoreError::ConditionFailed { .. }) => {
+                // An answer that was lost on the way leaves our own lease, renewed.
+                let now = self.store.load(&self.key, LEASE_LEN_MAX)?;
+                let now = now.filter(|now| serde_json::from_slice::<Lease>(&now.bytes).is_ok_and(|now| now == *lease));
+                *tag = now.ok_or(ImportError::LeaseLost)?.tag;
+            }
             Err(error) => return Err(error.into()),
         }
         Ok(())
@@ -174,16 +180,16 @@ mod tests {
         let (store, own) = (MemoryStore::new(), Holder::this_process());
         assert_ne!(own.started, 0);
         let dead = Holder { started: own.started + 1, ..own.clone() };
-        let left = Held::take(&store, &keys(), &dead, 1, &|| false).expect("taken");
-        let held = Held::take(&store, &keys(), &own, 1, &|| false).expect("taken over");
+        let left = Held::take((&store, &Machine::default()), &keys(), &dead, 1, &|| false).expect("taken");
+        let held = Held::take((&store, &Machine::default()), &keys(), &own, 1, &|| false).expect("taken over");
         assert!(matches!(left.renew(), Err(ImportError::LeaseLost)));
         held.renew().expect("still held");
         assert_eq!(holder_of(&store, &keys()).expect("read"), Some(own.clone()));
         let parent = std::os::unix::process::parent_id();
         let alive = Holder { process: parent, started: started(parent), ..own.clone() };
         held.release().expect("released");
-        let held = Held::take(&store, &keys(), &alive, 1, &|| false).expect("taken");
-        let blocked = Held::take(&store, &keys(), &own, 1, &|| true);
+        let held = Held::take((&store, &Machine::default()), &keys(), &alive, 1, &|| false).expect("taken");
+        let blocked = Held::take((&store, &Machine::default()), &keys(), &own, 1, &|| true);
         assert!(matches!(blocked, Err(ImportError::Interrupted)));
         held.release().expect("released");
         assert_eq!(holder_of(&store, &keys()).expect("read"), None);

@@ -31,6 +31,7 @@ use crate::error::Class;
 use crate::format::head::Release;
 use crate::format::packs::VolumeNumber;
 use crate::format::{SignatureFile, Time};
+use crate::machine::Machine;
 use crate::media::MetaFile;
 use crate::pipeline::bundle::{Bundle, MetaSource, TrustedBundle};
 use crate::pipeline::lookup::Lookup;
@@ -171,12 +172,12 @@ pub fn look(
     options: &ImportOptions,
     progress: &dyn Progress,
 ) -> Result<Look, ImportError> {
-    let local = LocalState::open(&options.state_directory, &options.store_name, stream_of(shipment), Use::Look)?;
+    let local = LocalState::open(&Machine::default(), options, stream_of(shipment), Use::Look)?;
     let session = Session { shipment, store, options, progress, keys: keys_of(shipment, options), local };
     let bucket_is_there = session.bucket_is_there()?;
     let (step, installed) = if bucket_is_there { session.judge()? } else { (session.judge_against(None)?, None) };
     let path = session.local.release_file(&session.head().content_id, "objects");
-    let slots = Slots::scratch(&path, shipment.bundle.manifest().entry_count);
+    let slots = Slots::scratch(session.local.machine(), &path, shipment.bundle.manifest().entry_count);
     let slots = slots.map_err(|source| ImportError::State { path: path.clone(), source })?;
     let plan = session.plan(&slots, &path, installed.as_ref())?;
     session.prove_structures()?;
@@ -195,15 +196,30 @@ pub fn import(
     sign_receipt: Option<&ReceiptSigner<'_>>,
     progress: &dyn Progress,
 ) -> Result<ImportReport, ImportError> {
+    import_on(&Machine::default(), shipment, store, options, sign_receipt, progress)
+}
+
+/// Imports as [`import`] does, on a machine that a test may have put a gate before.
+///
+/// # Errors
+/// As [`import`].
+pub fn import_on(
+    machine: &Machine,
+    shipment: &Shipment<'_>,
+    store: &Arc<dyn Store>,
+    options: &ImportOptions,
+    sign_receipt: Option<&ReceiptSigner<'_>>,
+    progress: &dyn Progress,
+) -> Result<ImportReport, ImportError> {
     let started_at = (options.clock)();
-    let local = LocalState::open(&options.state_directory, &options.store_name, stream_of(shipment), Use::Import)?;
+    let local = LocalState::open(machine, options, stream_of(shipment), Use::Import)?;
     let session = Session { shipment, store, options, progress, keys: keys_of(shipment, options), local };
     let bucket_is_there = session.bucket_is_there()?;
     let (_, installed) = if bucket_is_there { session.judge()? } else { (session.judge_against(None)?, None) };
     let content_id = session.head().content_id;
     let slots_path = session.local.release_file(&content_id, "objects");
     session.local.make_release(&content_id)?;
-    let slots = Slots::open(&slots_path, shipment.bundle.manifest().entry_count);
+    let slots = Slots::open(machine, &slots_path, shipment.bundle.manifest().entry_count);
     let slots = slots.map_err(|source| ImportError::State { path: slots_path.clone(), source })?;
     let plan = session.plan(&slots, &slots_path, installed.as_ref())?;
     session.refuse_foreign(&plan)?;
@@ -211,7 +227,8 @@ pub fn import(
     // Nothing was written so far; from here on the store changes.
     store.ensure_bucket(options.bucket)?;
     let is_cancelled = || progress.is_cancelled();
-    let lease = Held::take(store.as_ref(), &session.keys, &options.holder, session.head().counter, &is_cancelled)?;
+    let on = (store.as_ref(), machine);
+    let lease = Held::take(on, &session.keys, &options.holder, session.head().counter, &is_cancelled)?;
     let landing = Landing { session: &session, slots: &slots, slots_path: &slots_path, started_at, sign_receipt };
     let outcome = landing.under_lease(&lease);
     match outcome {
@@ -251,8 +268,8 @@ impl Session<'_> {
 
     /// Judges the release against what is installed, by the store's state and by the local one.
     fn judge(&self) -> Result<(Step, Option<InstalledRelease>), ImportError> {
-        let stream = &self.head().stream;
-        let in_store = state::read_installed(self.store.as_ref(), &self.keys, stream, self.shipment.authority)?;
+        let Shipment { bundle, authority, .. } = *self.shipment;
+        let in_store = state::read_installed(self.store.as_ref(), &self.keys, bundle, authority)?;
         let step = self.judge_against(in_store.as_ref())?;
         Ok((step, in_store))
     }
@@ -315,14 +332,20 @@ impl Session<'_> {
             None => {
                 self.local.make_release(&release.content_id)?;
                 let of = (&self.head().stream, &release.content_id);
-                let receipt = receipt::fetch(self.store.as_ref(), &keys, of, self.shipment.authority, &path)?;
+                let receipt = receipt::fetch(
+                    self.store.as_ref(),
+                    &keys,
+                    of,
+                    self.shipment.authority,
+                    (self.local.machine(), &path),
+                )?;
                 let Some(receipt) = receipt else { return Ok(None) };
                 receipt.map
             }
         };
         let sources: Vec<Arc<dyn MetaSource>> = vec![Arc::new(StoreCopy::new(Arc::clone(self.store), keys))];
         let bundle = Bundle::open_installed(head, sources)?;
-        let slots = Slots::open(&path, bundle.manifest().entry_count);
+        let slots = Slots::open(self.local.machine(), &path, bundle.manifest().entry_count);
         let slots = slots.map_err(|source| ImportError::State { path, source })?;
         Ok(Some((bundle, map, slots)))
     }
@@ -367,7 +390,8 @@ impl Landing<'_> {
         let (stop, stopped) = crossbeam_channel::bounded::<()>(0);
         std::thread::scope(|scope| {
             scope.spawn(|| {
-                while stopped.recv_timeout(RENEW_EVERY) == Err(crossbeam_channel::RecvTimeoutError::Timeout) {
+                let pace = || self.session.local.machine().pace(RENEW_EVERY);
+                while stopped.recv_timeout(pace()) == Err(crossbeam_channel::RecvTimeoutError::Timeout) {
                     if let Err(error) = lease.renew() {
                         outcome.fail(error);
                         return;
@@ -394,15 +418,16 @@ impl Landing<'_> {
         let shipment = session.shipment;
         state::publish_release(store, &session.keys, shipment.bundle, shipment.signatures)?;
         let journal_path = session.local.release_file(&session.head().content_id, "uploads");
-        let opened = Journal::open(&journal_path);
+        let opened = Journal::open(session.local.machine(), &journal_path);
         let (journal, known) = opened.map_err(|source| ImportError::State { path: journal_path.clone(), source })?;
         let uploads = Uploads::new(store, journal, journal_path, known);
         let orphan_count = self.abort_orphans(&uploads)?;
         let spool = Spool::open(session.store, &session.keys)?;
         session.progress.begin("import", plan.send_len, plan.send_count);
-        self.run(outcome, &uploads, &spool)?;
+        self.run(outcome, &uploads, &spool, plan.send_count)?;
         uploads.sync()?;
         self.slots.finish().map_err(|source| self.state_error(source))?;
+        session.local.finish_release(&session.head().content_id)?;
         let mut facts = std::mem::take(&mut *outcome.facts());
         if let Some(error) = facts.error.take() {
             return Err(error);
@@ -430,7 +455,13 @@ impl Landing<'_> {
         Ok(report)
     }
 
-    fn run(&self, outcome: &Outcome, uploads: &Uploads<'_>, spool: &Spool<'_>) -> Result<(), ImportError> {
+    fn run(
+        &self,
+        outcome: &Outcome,
+        uploads: &Uploads<'_>,
+        spool: &Spool<'_>,
+        send_count: u64,
+    ) -> Result<(), ImportError> {
         let session = self.session;
         let lookup = Lookup::new();
         let resolver = Resolver::new(session.shipment.bundle, session.shipment.volumes, &lookup, spool);
@@ -449,6 +480,7 @@ impl Landing<'_> {
                 progress: session.progress,
             },
             is_partial: !session.absent_volumes().is_empty(),
+            send_count,
         };
         for _ in 0..RUN_COUNT_MAX {
             let waiting_before = std::mem::take(&mut outcome.facts().spooled);
@@ -513,6 +545,9 @@ impl Landing<'_> {
         let signature = self.sign_receipt.map(|sign| sign(&bytes)).transpose().map_err(ImportError::Receipt)?;
         session.local.write("receipt.json", &bytes)?;
         receipt::write(store, &session.keys, &receipt, signature, (self.slots, self.slots_path))?;
+        // What the pointer leads to may have been removed meanwhile (T19).
+        let shipment = session.shipment;
+        state::publish_release(store, &session.keys, shipment.bundle, shipment.signatures)?;
         state::write_installed(store, &session.keys, head, installed.and_then(|one| one.tag.as_ref()))?;
         session.local.set_installed(&LocalInstalled {
             counter: head.counter,

@@ -6,7 +6,8 @@ use super::plan::Plan;
 use super::slots::Slots;
 use super::state::{StateKeys, load_small, put_long};
 use crate::format::{Digest, Head, Name, Proven, Sha256, SignatureFile, Time};
-use crate::store::{Attributes, Condition, Store};
+use crate::machine::Machine;
+use crate::store::{Attributes, Condition, Store, StoreError};
 use crate::trust::policy::Expected;
 use crate::trust::{Authority, Purpose, authenticate};
 use serde::{Deserialize, Serialize};
@@ -175,7 +176,7 @@ pub(super) fn fetch(
     keys: &StateKeys,
     (stream, content_id): (&Name, &Digest),
     authority: Authority<'_>,
-    path: &Path,
+    (machine, path): (&Machine, &Path),
 ) -> Result<Option<Receipt>, ImportError> {
     let Some(bytes) = load_small(store, &keys.release_key("receipt.json")?)? else { return Ok(None) };
     let Some(signature) = load_small(store, &keys.release_key("receipt.sig")?)? else { return Ok(None) };
@@ -189,20 +190,26 @@ pub(super) fn fetch(
     let key = keys.release_key("objects")?;
     let state_error = |source| ImportError::State { path: path.to_owned(), source };
     let new = path.with_extension("new");
-    let mut file = std::fs::File::create(&new).map_err(state_error)?;
+    let mut file = machine.create(&new, 0o600).map_err(state_error)?;
     let mut hasher = blake3::Hasher::new();
     let mut offset = 0;
     while offset < receipt.objects.length {
         let end = receipt.objects.length.min(offset + RECORDS_LEN as u64);
-        let records = store.read(&key, offset..end)?;
+        let records = match store.read(&key, offset..end) {
+            Ok(records) => records,
+            Err(StoreError::NotFound { .. } | StoreError::ShortAnswer { .. }) => break,
+            Err(error) => return Err(error.into()),
+        };
         hasher.update(&records);
         io::Write::write_all(&mut file, &records).map_err(state_error)?;
         offset = end;
     }
+    // Records that are not all there have another digest, too.
     if receipt.objects.blake3 != Digest::from_bytes(*hasher.finalize().as_bytes()) {
-        std::fs::remove_file(&new).map_err(state_error)?;
+        machine.remove_file(&new).map_err(state_error)?;
         return Ok(None);
     }
-    file.sync_all().and_then(|()| std::fs::rename(&new, path)).map_err(state_error)?;
+    file.sync().and_then(|()| machine.rename(&new, path)).map_err(state_error)?;
+    path.parent().map_or(Ok(()), |directory| machine.sync_directory(directory)).map_err(state_error)?;
     Ok(Some(receipt))
 }

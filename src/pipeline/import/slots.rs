@@ -1,10 +1,10 @@
 //! The local file `objects`: what is known of the object of each entry.
 
+use crate::machine::{Machine, MachineFile};
 use crate::store::Tag;
 use crc_fast::{CrcAlgorithm, Digest as Crc};
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io;
-use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 use std::path::Path;
 
 /// Bytes of a record.
@@ -29,7 +29,7 @@ pub enum Slot {
 /// The records of one release, by entry. Calls may come from any thread.
 #[derive(Debug)]
 pub struct Slots {
-    file: File,
+    file: MachineFile,
     entry_count: u64,
 }
 
@@ -38,17 +38,15 @@ impl Slots {
     ///
     /// # Errors
     /// The file can't be opened or grown.
-    pub fn open(path: &Path, entry_count: u64) -> io::Result<Slots> {
-        let mut options = OpenOptions::new();
-        let file = options.read(true).write(true).create(true).truncate(false).mode(0o600).open(path)?;
-        Slots::of(file, entry_count)
+    pub fn open(machine: &Machine, path: &Path, entry_count: u64) -> io::Result<Slots> {
+        Slots::of(machine.open(path, 0o600)?, entry_count)
     }
 
     /// Returns a copy that is never written back, for a plan that only looks.
     ///
     /// # Errors
     /// There is no room for the copy.
-    pub fn scratch(path: &Path, entry_count: u64) -> io::Result<Slots> {
+    pub fn scratch(machine: &Machine, path: &Path, entry_count: u64) -> io::Result<Slots> {
         let directory = path.ancestors().skip(1).find(|directory| directory.is_dir()).unwrap_or(Path::new("."));
         let flags = rustix::fs::OFlags::RDWR | rustix::fs::OFlags::TMPFILE | rustix::fs::OFlags::CLOEXEC;
         let mode = rustix::fs::Mode::from_raw_mode(0o600);
@@ -58,10 +56,10 @@ impl Slots {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err(error),
         }
-        Slots::of(file, entry_count)
+        Slots::of(machine.nameless(file), entry_count)
     }
 
-    fn of(file: File, entry_count: u64) -> io::Result<Slots> {
+    fn of(mut file: MachineFile, entry_count: u64) -> io::Result<Slots> {
         // Only entries that are written take room: the file is sparse.
         file.set_len(entry_count * SLOT_LEN as u64)?;
         Ok(Slots { file, entry_count })
@@ -135,7 +133,7 @@ impl Slots {
     /// # Errors
     /// The disk fails.
     pub fn finish(&self) -> io::Result<()> {
-        self.file.sync_data()
+        self.file.sync()
     }
 }
 
@@ -187,12 +185,12 @@ mod tests {
     fn keeps_records_and_ignores_every_flipped_bit() {
         let directory = tempfile::tempdir().expect("a directory");
         let path = directory.path().join("objects");
-        let slots = Slots::open(&path, 5000).expect("opened");
+        let slots = Slots::open(&Machine::default(), &path, 5000).expect("opened");
         let tag = Tag::new("\"0123456789abcdef0123456789abcdef-12\"");
         slots.set(7, &Slot::Landed(Some(tag.clone()))).expect("written");
         slots.set(4999, &Slot::Replace(tag.clone())).expect("written");
         slots.set(4998, &Slot::Landed(Some(Tag::new("x".repeat(200))))).expect("written");
-        let slots = Slots::open(&path, 5000).expect("opened again");
+        let slots = Slots::open(&Machine::default(), &path, 5000).expect("opened again");
         assert_eq!(slots.get(7).expect("read"), Slot::Landed(Some(tag.clone())));
         assert_eq!(slots.get(8).expect("read"), Slot::Nothing);
         assert_eq!(slots.get(4998).expect("read"), Slot::Landed(None));
@@ -216,10 +214,10 @@ mod tests {
     fn a_scratch_copy_is_never_written_back() {
         let directory = tempfile::tempdir().expect("a directory");
         let path = directory.path().join("objects");
-        Slots::open(&path, 3).expect("opened").set(1, &Slot::Landed(None)).expect("written");
-        let scratch = Slots::scratch(&path, 3).expect("copied");
+        Slots::open(&Machine::default(), &path, 3).expect("opened").set(1, &Slot::Landed(None)).expect("written");
+        let scratch = Slots::scratch(&Machine::default(), &path, 3).expect("copied");
         assert_eq!(scratch.get(1).expect("read"), Slot::Landed(None));
         scratch.set(2, &Slot::Landed(None)).expect("written");
-        assert_eq!(Slots::open(&path, 3).expect("opened").get(2).expect("read"), Slot::Nothing);
+        assert_eq!(Slots::open(&Machine::default(), &path, 3).expect("opened").get(2).expect("read"), Slot::Nothing);
     }
 }

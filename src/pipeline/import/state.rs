@@ -1,9 +1,11 @@
 //! What an import keeps: objects under the state prefix and a local directory.
 
+use super::ImportOptions;
 use super::error::ImportError;
 use super::mapping::{Mapping, Prefix};
 use crate::format::head::Release;
 use crate::format::{Digest, Head, Name, Proven, SignatureFile, Time};
+use crate::machine::Machine;
 use crate::media::MetaFile;
 use crate::pipeline::bundle::{BundleError, MetaSource, TrustedBundle};
 use crate::store::{Attributes, Condition, Key, KeyError, PartNumber, Store, StoreError, Tag, UploadedPart};
@@ -12,7 +14,6 @@ use crate::trust::{Authority, Installed, Purpose, authenticate};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use std::fs::{self, File};
-use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -120,15 +121,20 @@ struct Pointer {
 pub(super) fn read_installed(
     store: &dyn Store,
     keys: &StateKeys,
-    stream: &Name,
+    bundle: &TrustedBundle,
     authority: Authority<'_>,
 ) -> Result<Option<InstalledRelease>, ImportError> {
-    let key = keys.installed()?;
+    let (key, own) = (keys.installed()?, bundle.head());
     let Some(loaded) = store.load(&key, STATE_LEN_MAX)? else { return Ok(None) };
     let pointer: Pointer =
         serde_json::from_slice(&loaded.bytes).map_err(|_| ImportError::BadState { key: key.clone() })?;
     let release = Release { counter: pointer.counter, content_id: pointer.content_id };
-    let head = read_head(store, &keys.of_release(&release), stream, authority, pointer.counter)?;
+    let head = if own.release() == release && own.created_at == pointer.created_at {
+        // The head at hand is proven, and makes up for one that was removed from the store (T19).
+        own.clone()
+    } else {
+        read_head(store, &keys.of_release(&release), &own.stream, authority, pointer.counter)?
+    };
     if head.release() != release || head.created_at != pointer.created_at {
         return Err(ImportError::BadState { key });
     }
@@ -289,6 +295,7 @@ impl MetaSource for StoreCopy {
 
 /// The local directory of one store, bucket and stream, locked while this value lives.
 pub(super) struct LocalState {
+    machine: Machine,
     directory: PathBuf,
     _lock: Option<File>,
 }
@@ -316,29 +323,36 @@ pub(super) enum Use {
 }
 
 impl LocalState {
-    /// Opens the directory of this store and stream below `top`.
+    /// Opens the directory of this store and stream.
     ///
     /// # Errors
     /// [`ImportError::StateInUse`] where another import has it.
-    pub(super) fn open(top: &Path, store_name: &str, stream: &Name, purpose: Use) -> Result<LocalState, ImportError> {
-        let id = Digest::of(store_name.as_bytes()).to_string();
-        let directory = top.join(format!("{stream}@{}", &id[..16]));
+    pub(super) fn open(
+        machine: &Machine,
+        options: &ImportOptions,
+        stream: &Name,
+        purpose: Use,
+    ) -> Result<LocalState, ImportError> {
+        let id = Digest::of(options.store_name.as_bytes()).to_string();
+        let directory = options.state_directory.join(format!("{stream}@{}", &id[..16]));
         let failed = |path: &Path| {
             let path = path.to_owned();
             move |source| ImportError::State { path, source }
         };
         if purpose == Use::Look {
-            return Ok(LocalState { directory, _lock: None });
+            return Ok(LocalState { machine: machine.clone(), directory, _lock: None });
         }
-        fs::create_dir_all(&directory).map_err(failed(&directory))?;
+        machine.make_directories(&directory, 0o777).map_err(failed(&directory))?;
         let path = directory.join("lock");
-        let lock = File::create(&path).map_err(failed(&path))?;
-        match rustix::fs::flock(&lock, rustix::fs::FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => {}
-            Err(rustix::io::Errno::WOULDBLOCK) => return Err(ImportError::StateInUse { path }),
-            Err(error) => return Err(ImportError::State { path, source: error.into() }),
+        match machine.lock(&path).map_err(failed(&path))? {
+            Some(lock) => Ok(LocalState { machine: machine.clone(), directory, _lock: Some(lock) }),
+            None => Err(ImportError::StateInUse { path }),
         }
-        Ok(LocalState { directory, _lock: Some(lock) })
+    }
+
+    /// Returns what the directory is on.
+    pub(super) fn machine(&self) -> &Machine {
+        &self.machine
     }
 
     /// Returns the file `name` of a release.
@@ -352,7 +366,17 @@ impl LocalState {
     /// It can't be made.
     pub(super) fn make_release(&self, content_id: &Digest) -> Result<(), ImportError> {
         let path = self.directory.join(content_id.to_string());
-        fs::create_dir_all(&path).map_err(|source| ImportError::State { path, source })
+        let made = self.machine.make_directories(&path, 0o777);
+        made.map_err(|source| ImportError::State { path, source })
+    }
+
+    /// Makes the names of a release's files durable.
+    ///
+    /// # Errors
+    /// The disk fails.
+    pub(super) fn finish_release(&self, content_id: &Digest) -> Result<(), ImportError> {
+        let path = self.directory.join(content_id.to_string());
+        self.machine.sync_directory(&path).map_err(|source| ImportError::State { path, source })
     }
 
     /// Returns the installed release as the local state has it.
@@ -361,14 +385,12 @@ impl LocalState {
     /// The file is there and can't be read as such: it is never taken for absent.
     pub(super) fn installed(&self) -> Result<Option<LocalInstalled>, ImportError> {
         let path = self.directory.join("installed.json");
-        match fs::read(&path) {
-            Ok(bytes) => {
-                let installed = serde_json::from_slice(&bytes);
-                installed.map(Some).map_err(|error| ImportError::State { path, source: error.into() })
-            }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(source) => Err(ImportError::State { path, source }),
-        }
+        let read = self.machine.read(&path);
+        let installed = read.and_then(|bytes| match bytes {
+            Some(bytes) => Ok(Some(serde_json::from_slice(&bytes)?)),
+            None => Ok(None),
+        });
+        installed.map_err(|source| ImportError::State { path, source })
     }
 
     /// Writes the installed release, whole or not at all.
@@ -386,14 +408,8 @@ impl LocalState {
     pub(super) fn write(&self, name: &str, bytes: &[u8]) -> Result<(), ImportError> {
         let path = self.directory.join(name);
         let new = self.directory.join(format!("{name}.new"));
-        let write = || {
-            let mut file = File::create(&new)?;
-            io::Write::write_all(&mut file, bytes)?;
-            file.sync_all()?;
-            fs::rename(&new, &path)?;
-            File::open(&self.directory)?.sync_all()
-        };
-        write().map_err(|source| ImportError::State { path: path.clone(), source })
+        let written = self.machine.write_durably(&new, &path, bytes);
+        written.map_err(|source| ImportError::State { path, source })
     }
 
     /// Removes what is kept of a release.
@@ -402,11 +418,7 @@ impl LocalState {
     /// It can't be removed.
     pub(super) fn forget_release(&self, content_id: &Digest) -> Result<(), ImportError> {
         let path = self.directory.join(content_id.to_string());
-        match fs::remove_dir_all(&path) {
-            Ok(()) => Ok(()),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-            Err(source) => Err(ImportError::State { path, source }),
-        }
+        self.machine.remove_tree(&path).map_err(|source| ImportError::State { path, source })
     }
 
     /// Removes what is kept of every release but these.

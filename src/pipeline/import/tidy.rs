@@ -6,6 +6,7 @@ use super::lease::{Held, Holder, holder_of};
 use super::state::{self, LocalState, StateKeys, Use};
 use super::{ImportOptions, Shipment, keys_of};
 use crate::format::head::Release;
+use crate::machine::Machine;
 use crate::pipeline::lookup::Lookup;
 use crate::store::{Key, Store, paging};
 use std::sync::Arc;
@@ -42,10 +43,10 @@ pub fn status(shipment: &Shipment<'_>, store: &Arc<dyn Store>, options: &ImportO
     let head = shipment.bundle.head();
     let keys = keys_of(shipment, options);
     let store = store.as_ref();
-    let local = LocalState::open(&options.state_directory, &options.store_name, &head.stream, Use::Look)?;
+    let local = LocalState::open(&Machine::default(), options, &head.stream, Use::Look)?;
     let path = local.release_file(&head.content_id, "uploads");
     let journalled = Journal::peek(&path).map_err(|source| ImportError::State { path, source })?;
-    let installed = state::read_installed(store, &keys, &head.stream, shipment.authority)?;
+    let installed = state::read_installed(store, &keys, shipment.bundle, shipment.authority)?;
     let mut open_uploads = (0, None::<u64>);
     each_upload(shipment, store, options, |_, opened_at_ms| {
         open_uploads.0 += 1;
@@ -80,8 +81,8 @@ pub fn abort(
     let head = shipment.bundle.head();
     let keys = keys_of(shipment, options);
     let store = store.as_ref();
-    let local = LocalState::open(&options.state_directory, &options.store_name, &head.stream, Use::Import)?;
-    let lease = Held::take(store, &keys, &options.holder, head.counter, is_cancelled)?;
+    let local = LocalState::open(&Machine::default(), options, &head.stream, Use::Import)?;
+    let lease = Held::take((store, local.machine()), &keys, &options.holder, head.counter, is_cancelled)?;
     let aborted = abort_under_lease(shipment, store, options, (&keys, &local));
     lease.release()?;
     aborted
@@ -104,7 +105,7 @@ fn abort_under_lease(
         store.abort_upload(key, upload)?;
         aborted.upload_count += 1;
     }
-    let installed = state::read_installed(store, keys, &head.stream, shipment.authority)?;
+    let installed = state::read_installed(store, keys, shipment.bundle, shipment.authority)?;
     let is_installed = installed.is_some_and(|one| one.installed.release == head.release());
     let prefix = if is_installed { keys.spool_prefix() } else { keys.release_prefix().to_owned() };
     let mut left = Vec::new();

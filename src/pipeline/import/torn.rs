@@ -9,6 +9,7 @@ use super::mapping::Prefix;
 use super::slots::{SLOT_LEN, Slots};
 use super::state::StateKeys;
 use crate::format::{Digest, Name, Proven};
+use crate::machine::Machine;
 use crate::store::{Attributes, Condition, MemoryStore, Store as _};
 use std::fs;
 use std::path::Path;
@@ -24,7 +25,7 @@ pub fn uploads(path: &Path, bytes: &[u8]) {
         None => line.to_vec(),
     });
     fs::write(path, framed.collect::<Vec<u8>>()).expect("written");
-    let (mut journal, mut uploads) = Journal::open(path).expect("opened");
+    let (mut journal, mut uploads) = Journal::open(&Machine::default(), path).expect("opened");
     journal.intend(u64::MAX).expect("noted");
     uploads.insert(u64::MAX, Default::default());
     assert_eq!(Journal::peek(path).expect("read"), uploads);
@@ -33,7 +34,7 @@ pub fn uploads(path: &Path, bytes: &[u8]) {
 /// Opens records of these bytes, and proves that what they say stays the same when it is written again.
 pub fn slots(path: &Path, bytes: &[u8]) {
     fs::write(path, bytes).expect("written");
-    let slots = Slots::open(path, bytes.len().div_ceil(SLOT_LEN) as u64).expect("opened");
+    let slots = Slots::open(&Machine::default(), path, bytes.len().div_ceil(SLOT_LEN) as u64).expect("opened");
     let mut known = Vec::new();
     let walked = slots.walk(|entry, slot| {
         known.push((entry, slot));

@@ -41,6 +41,8 @@ pub(super) struct Transfer<'a> {
     pub(super) putter: Putter<'a>,
     /// Whether some volumes are on no present medium.
     pub(super) is_partial: bool,
+    /// Files that are still to be sent.
+    pub(super) send_count: u64,
 }
 
 /// The packs of one part, or a pack of whole entries.
@@ -89,7 +91,9 @@ impl Transfer<'_> {
         // A pack of many small files takes 15 MiB before it is read: none waits in a queue.
         let (tasks, task_queue) = bounded::<Task>(0);
         std::thread::scope(|scope| {
-            for _ in 0..SMALL_COUNT {
+            // More hands than files would have nothing to do.
+            let hand_count = |most: usize| most.min(usize::try_from(self.send_count).unwrap_or(most)).max(1);
+            for _ in 0..hand_count(SMALL_COUNT) {
                 scope.spawn(|| self.putter.run(&small_jobs));
             }
             for _ in 0..LARGE_COUNT {

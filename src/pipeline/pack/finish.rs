@@ -4,14 +4,14 @@ use super::error::PackError;
 use super::journal::Line;
 use super::readme::readme;
 use super::records::LogReader;
-use super::state::{LOG_NAMES, State, create_dir, write_durably};
-use super::volume::sync_dir;
+use super::state::{LOG_NAMES, State};
 use super::{Attached, PackOptions};
 use crate::format::head::{FormatTag, Head, ManifestFile, PacksFile, PlainFile, SuiteTag, Totals, Volumes};
 use crate::format::limits::{PAGE_COUNT_MAX, ROOTS_LEN_MAX};
 use crate::format::manifest::{FileFacts, ManifestEncoder, ManifestRoot, part_bound};
 use crate::format::packs::{PackRoot, PackTableEncoder};
 use crate::format::{Digest, Mark, Sha256, Structure};
+use crate::machine::{Machine, MachineFile};
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, BufReader, BufWriter, Read as _, Write as _};
@@ -39,9 +39,9 @@ pub(super) fn finish(
     };
     let readme_text = readme(options, state.created_at, &volumes, &totals);
     let readme = plain_file(readme_text.as_bytes());
-    write_durably(&state.dir, &state.out.join("README.txt"), readme_text.as_bytes())?;
+    state.write_durably(&state.out.join("README.txt"), readme_text.as_bytes())?;
     copy_attachments(state, attachments)?;
-    create_dir(&state.out.join("signatures"), 0o755)?;
+    state.make_dir(&state.out.join("signatures"))?;
     let head = Head {
         format: FormatTag::Airlift1,
         suite: SuiteTag::Blake3Sha256,
@@ -77,16 +77,16 @@ pub(super) fn finish(
     };
     head.check().map_err(PackError::Head)?;
     // The head last: while it is missing, the bundle is not finished.
-    write_durably(&state.dir, &state.out.join("head.json"), &head.encode())?;
+    state.write_durably(&state.out.join("head.json"), &head.encode())?;
     Ok(head)
 }
 
 /// Writes the pages of the manifest to a file of the state; returns root, tree id and that file.
 fn write_manifest_pages(state: &State, line: &Line) -> Result<(ManifestRoot, Sha256, PathBuf), PackError> {
-    let mut entries = LogReader::open(&state.path(LOG_NAMES[0]), line.logs[0].len)?;
-    let mut rows = LogReader::open(&state.path(LOG_NAMES[1]), line.logs[1].len)?;
-    let mut marks = LogReader::open(&state.path(LOG_NAMES[2]), line.logs[2].len)?;
-    let mut pages = PageFile::create(&state.path("manifest.pages"))?;
+    let mut entries = LogReader::open(&state.machine, &state.path(LOG_NAMES[0]), line.logs[0].len)?;
+    let mut rows = LogReader::open(&state.machine, &state.path(LOG_NAMES[1]), line.logs[1].len)?;
+    let mut marks = LogReader::open(&state.machine, &state.path(LOG_NAMES[2]), line.logs[2].len)?;
+    let mut pages = PageFile::create(&state.machine, &state.path("manifest.pages"))?;
     let mut encoder = ManifestEncoder::new();
     let mut listing = Mark::start();
     while let Some(record) = entries.next_entry()? {
@@ -129,8 +129,8 @@ fn push_rows(
 
 /// Writes the pages of the pack table to a file of the state.
 fn write_pack_pages(state: &State, line: &Line) -> Result<(PackRoot, Volumes, PathBuf), PackError> {
-    let mut packs = LogReader::open(&state.path(LOG_NAMES[3]), line.logs[3].len)?;
-    let mut pages = PageFile::create(&state.path("packs.pages"))?;
+    let mut packs = LogReader::open(&state.machine, &state.path(LOG_NAMES[3]), line.logs[3].len)?;
+    let mut pages = PageFile::create(&state.machine, &state.path("packs.pages"))?;
     let mut encoder = PackTableEncoder::new();
     let mut volumes = Volumes { count: 0, length: 0 };
     while let Some(pack) = packs.next_pack()? {
@@ -158,14 +158,14 @@ fn check_limits(manifest: &ManifestRoot, packs: &PackRoot, roots_len: u64) -> Re
 fn join(state: &State, root: &[u8], pages: &Path, name: &'static str) -> Result<PlainFile, PackError> {
     let new_path = state.path("new");
     let failed = PackError::io("write", &new_path);
-    let mut hashing = Hashing::new(File::create(&new_path).map_err(&failed)?);
+    let mut hashing = Hashing::new(state.machine.create(&new_path, 0o666).map_err(&failed)?);
     hashing.write_all(root).map_err(&failed)?;
-    let mut source = File::open(pages).map_err(PackError::io("open", pages))?;
+    let mut source = state.machine.open_to_read(pages).map_err(PackError::io("open", pages))?;
     io::copy(&mut source, &mut hashing).map_err(&failed)?;
     let facts = hashing.finish().map_err(&failed)?;
     let path = state.out.join(name);
-    std::fs::rename(&new_path, &path).map_err(PackError::io("rename to", &path))?;
-    sync_dir(&state.out)?;
+    state.machine.rename(&new_path, &path).map_err(PackError::io("rename to", &path))?;
+    state.machine.sync_directory(&state.out).map_err(PackError::io("write", &state.out))?;
     Ok(facts)
 }
 
@@ -174,13 +174,13 @@ fn copy_attachments(state: &State, attachments: &[Attached]) -> Result<(), PackE
         return Ok(());
     }
     let dir = state.out.join("attachments");
-    create_dir(&dir, 0o755)?;
+    state.make_dir(&dir)?;
     for (number, attached) in (1..).zip(attachments) {
         let bytes = read_attachment(&attached.path, attached.facts.length)?;
         if Sha256::of(&bytes) != attached.facts.sha256 {
             return Err(PackError::AttachmentChanged { path: attached.path.clone() });
         }
-        write_durably(&state.dir, &dir.join(format!("{number:02}")), &bytes)?;
+        state.write_durably(&dir.join(format!("{number:02}")), &bytes)?;
     }
     Ok(())
 }
@@ -200,13 +200,13 @@ fn plain_file(bytes: &[u8]) -> PlainFile {
 
 /// A file that takes pages as they are finished.
 struct PageFile {
-    writer: BufWriter<File>,
+    writer: BufWriter<MachineFile>,
     path: PathBuf,
 }
 
 impl PageFile {
-    fn create(path: &Path) -> Result<PageFile, PackError> {
-        let file = File::create(path).map_err(PackError::io("create", path))?;
+    fn create(machine: &Machine, path: &Path) -> Result<PageFile, PackError> {
+        let file = machine.create(path, 0o666).map_err(PackError::io("create", path))?;
         Ok(PageFile { writer: BufWriter::new(file), path: path.to_owned() })
     }
 
@@ -223,21 +223,21 @@ impl PageFile {
 
 /// Writes a file and hashes it on the way.
 struct Hashing {
-    writer: BufWriter<File>,
+    writer: BufWriter<MachineFile>,
     len: u64,
     blake3: blake3::Hasher,
     sha256: Mark,
 }
 
 impl Hashing {
-    fn new(file: File) -> Hashing {
+    fn new(file: MachineFile) -> Hashing {
         let writer = BufWriter::with_capacity(1 << 20, file);
         Hashing { writer, len: 0, blake3: blake3::Hasher::new(), sha256: Mark::start() }
     }
 
     fn finish(self) -> io::Result<PlainFile> {
         let file = self.writer.into_inner().map_err(io::IntoInnerError::into_error)?;
-        file.sync_all()?;
+        file.sync()?;
         let blake3 = Digest::from_bytes(*self.blake3.finalize().as_bytes());
         Ok(PlainFile { length: self.len, blake3, sha256: self.sha256.digest() })
     }

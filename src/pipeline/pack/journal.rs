@@ -4,11 +4,10 @@ use super::Figures;
 use super::error::PackError;
 use super::records::LogState;
 use crate::format::{Digest, EntryPath, Mark};
+use crate::machine::{Machine, MachineFile};
 use crate::pipeline::walk::{SourceEntry, SourceKind, Stamp};
 use serde::{Deserialize, Serialize};
-use std::fs::{File, OpenOptions};
 use std::io::{self, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 /// What was done when a volume was finished.
@@ -85,17 +84,17 @@ impl OpenFile {
 
 /// The journal of a bundle that is being packed.
 pub(super) struct Journal {
-    file: File,
+    file: MachineFile,
     path: PathBuf,
 }
 
 impl Journal {
     /// Opens the journal and returns its lines up to the first that is not whole, which goes with all
     /// behind it: the next line has to begin where the last whole one ends.
-    pub(super) fn open(path: &Path) -> Result<(Journal, Vec<Line>), PackError> {
+    pub(super) fn open(machine: &Machine, path: &Path) -> Result<(Journal, Vec<Line>), PackError> {
         let failed = PackError::io("open", path);
-        let file = OpenOptions::new().append(true).create(true).mode(0o600).open(path).map_err(&failed)?;
-        let text = std::fs::read(path).map_err(&failed)?;
+        let mut file = machine.open(path, 0o600).map_err(&failed)?;
+        let text = machine.read(path).map_err(&failed)?.unwrap_or_default();
         let mut whole_len = 0;
         let mut lines = Vec::new();
         for bytes in text.split_inclusive(|&byte| byte == b'\n') {
@@ -121,7 +120,7 @@ impl Journal {
     }
 
     fn sync(&self, written: io::Result<()>) -> Result<(), PackError> {
-        written.and_then(|()| self.file.sync_data()).map_err(PackError::io("write", &self.path))
+        written.and_then(|()| self.file.sync()).map_err(PackError::io("write", &self.path))
     }
 }
 
@@ -169,10 +168,10 @@ mod tests {
         let dir = tempfile::tempdir().expect("a directory");
         let path = dir.path().join("journal");
         std::fs::write(&path, bytes).expect("written");
-        let (mut journal, lines) = Journal::open(&path).expect("opened");
+        let (mut journal, lines) = Journal::open(&Machine::default(), &path).expect("opened");
         // Whatever was torn off, the next line stands by itself.
         journal.append(&line(99)).expect("appended");
-        let (_, again) = Journal::open(&path).expect("opened again");
+        let (_, again) = Journal::open(&Machine::default(), &path).expect("opened again");
         assert_eq!(again.len(), lines.len() + 1);
         lines
     }

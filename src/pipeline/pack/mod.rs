@@ -33,6 +33,7 @@ use crate::format::limits::{ATTACHMENT_COUNT_MAX, ATTACHMENT_LEN_MAX, COUNTER_MA
 use crate::format::manifest::part_bound;
 use crate::format::packs::VolumeNumber;
 use crate::format::{Name, Sha256, Time};
+use crate::machine::Machine;
 use crate::pipeline::progress::Progress;
 use crate::pipeline::spill::ChunkIndex;
 use crate::pipeline::walk::{
@@ -148,15 +149,23 @@ struct Attached {
 /// # Errors
 /// See [`PackError`]; whatever is wrong with the arguments is found before any file is read.
 pub fn pack(options: &PackOptions, progress: &dyn Progress) -> Result<PackReport, PackError> {
+    pack_on(&Machine::default(), options, progress)
+}
+
+/// Packs as [`pack`] does, on a machine that a test may have put a gate before.
+///
+/// # Errors
+/// As [`pack`].
+pub fn pack_on(machine: &Machine, options: &PackOptions, progress: &dyn Progress) -> Result<PackReport, PackError> {
     check(options)?;
-    if let Some(bytes) = state::finished_head(&options.out)? {
+    if let Some(bytes) = state::finished_head(machine, &options.out)? {
         let head = Head::decode(&bytes).map_err(PackError::Head)?;
         check_finished(options, &head)?;
         return Ok(PackReport { head, figures: None, resumed_behind: None, skipped: Refusals::default() });
     }
     let attachments = attach(&options.attachments)?;
     let roots = Roots::open(&options.roots, options.links)?;
-    let state = State::open(options, &attachments)?;
+    let state = State::open(machine, options, &attachments)?;
     let listed = list(options, &state, &roots, progress);
     let listed = listed.and_then(|walked| check_entries(options, &walked.entries).map(|()| walked));
     let Walked { entries, skipped } = match listed {
@@ -179,8 +188,7 @@ pub fn pack(options: &PackOptions, progress: &dyn Progress) -> Result<PackReport
         line => {
             let number = resumed_behind.map_or(Some(VolumeNumber::FIRST), VolumeNumber::next);
             let number = number.ok_or(PackError::TooManyVolumes { volume_len: options.volume_len })?;
-            let part_path = state.path("volume.part");
-            let volumes = VolumeWriter::new(&state.out.join("volumes"), &part_path, number, options.volume_len);
+            let volumes = VolumeWriter::new(&state, number, options.volume_len);
             let figures = line.map(|line| line.figures).unwrap_or_default();
             let writer = Writer::new(volumes, progressed.logs, progressed.journal, figures, progress);
             let from = entries.iter_from(recovered.start.entry)?;
@@ -249,6 +257,7 @@ fn list(options: &PackOptions, state: &State, roots: &Roots, progress: &dyn Prog
         unsupported: options.unsupported,
         own_dirs: vec![state.out.clone()],
         state_dir: state.dir.clone(),
+        machine: state.machine.clone(),
         budget_len: options.sort_budget_len,
     };
     Ok(walk(roots, &walk_options, progress)?)

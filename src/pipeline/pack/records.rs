@@ -7,11 +7,11 @@ use super::error::PackError;
 use crate::format::manifest::{FileFacts, Profile, Row};
 use crate::format::packs::{Pack, Place, VolumeNumber};
 use crate::format::{Digest, EntryPath, Mark, Sha256};
+use crate::machine::{Machine, MachineFile};
 use crate::pipeline::walk::{SourceEntry, SourceKind, Stamp};
 use serde::{Deserialize, Serialize};
-use std::fs::{File, OpenOptions};
-use std::io::{self, BufReader, BufWriter, Read, Seek as _, SeekFrom, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::fs::File;
+use std::io::{self, BufReader, BufWriter, Read, Seek as _, Write as _};
 use std::path::{Path, PathBuf};
 
 const BUFFER_LEN: usize = 256 << 10;
@@ -26,7 +26,7 @@ const CARRIER: u32 = 1 << 31;
 
 /// A log that is written.
 pub(super) struct Log {
-    writer: BufWriter<File>,
+    writer: BufWriter<MachineFile>,
     path: PathBuf,
     hasher: blake3::Hasher,
     len: u64,
@@ -43,39 +43,41 @@ pub(super) struct LogState {
 
 impl Log {
     /// Creates a log, or empties it.
-    pub(super) fn create(path: &Path) -> Result<Log, PackError> {
-        let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path);
-        let file = file.map_err(PackError::io("create", path))?;
+    pub(super) fn create(machine: &Machine, path: &Path) -> Result<Log, PackError> {
+        let file = machine.create(path, 0o600).map_err(PackError::io("create", path))?;
         Ok(Log::new(file, path, blake3::Hasher::new(), 0))
     }
 
     /// Opens a log to go on behind `state`, letting go of what follows; nothing where the log does
     /// not begin as the state says.
-    pub(super) fn resume(path: &Path, state: &LogState) -> Result<Option<Log>, PackError> {
+    pub(super) fn resume(machine: &Machine, path: &Path, state: &LogState) -> Result<Option<Log>, PackError> {
         let failed = PackError::io("read", path);
-        let mut file = match OpenOptions::new().read(true).write(true).open(path) {
+        let mut file = match machine.open_existing(path) {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(failed(error)),
         };
         let mut hasher = blake3::Hasher::new();
-        let read_len = io::copy(&mut BufReader::with_capacity(BUFFER_LEN, (&file).take(state.len)), &mut hasher);
+        let mut source = file.as_file();
+        let read_len = source
+            .rewind()
+            .and_then(|()| io::copy(&mut BufReader::with_capacity(BUFFER_LEN, source.take(state.len)), &mut hasher));
         let is_same =
             read_len.map_err(&failed)? == state.len && hasher.finalize().as_bytes() == state.digest.as_bytes();
         if !is_same {
             return Ok(None);
         }
-        file.set_len(state.len).and_then(|()| file.seek(SeekFrom::Start(state.len))).map_err(&failed)?;
+        file.set_len(state.len).map_err(&failed)?;
         Ok(Some(Log::new(file, path, hasher, state.len)))
     }
 
-    fn new(file: File, path: &Path, hasher: blake3::Hasher, len: u64) -> Log {
+    fn new(file: MachineFile, path: &Path, hasher: blake3::Hasher, len: u64) -> Log {
         Log { writer: BufWriter::with_capacity(BUFFER_LEN, file), path: path.to_owned(), hasher, len }
     }
 
     /// Makes everything so far durable.
     pub(super) fn sync(&mut self) -> Result<LogState, PackError> {
-        let synced = self.writer.flush().and_then(|()| self.writer.get_ref().sync_data());
+        let synced = self.writer.flush().and_then(|()| self.writer.get_ref().sync());
         synced.map_err(PackError::io("write", &self.path))?;
         Ok(LogState { len: self.len, digest: Digest::from_bytes(*self.hasher.finalize().as_bytes()) })
     }
@@ -160,8 +162,8 @@ pub(super) struct LogReader {
 
 impl LogReader {
     /// Opens a log whose first `len` bytes count.
-    pub(super) fn open(path: &Path, len: u64) -> Result<LogReader, PackError> {
-        let file = File::open(path).map_err(PackError::io("open", path))?;
+    pub(super) fn open(machine: &Machine, path: &Path, len: u64) -> Result<LogReader, PackError> {
+        let file = machine.open_to_read(path).map_err(PackError::io("open", path))?;
         Ok(LogReader { reader: BufReader::with_capacity(BUFFER_LEN, file.take(len)), path: path.to_owned() })
     }
 

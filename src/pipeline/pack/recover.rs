@@ -32,8 +32,8 @@ pub(super) fn recover(
     mut index: ChunkIndex,
 ) -> Result<Recovered, PackError> {
     let mut found = entries.iter();
-    let mut log = LogReader::open(&state.path(LOG_NAMES[0]), line.logs[0].len)?;
-    let mut rows = LogReader::open(&state.path(LOG_NAMES[1]), line.logs[1].len)?;
+    let mut log = LogReader::open(&state.machine, &state.path(LOG_NAMES[0]), line.logs[0].len)?;
+    let mut rows = LogReader::open(&state.machine, &state.path(LOG_NAMES[1]), line.logs[1].len)?;
     let mut start = SequencerStart { ordinal: 0, file_ordinal: 0, root: String::new() };
     while let Some(record) = log.next_entry()? {
         confirm(&mut found, &record.source)?;

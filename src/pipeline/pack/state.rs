@@ -3,28 +3,28 @@
 use super::error::PackError;
 use super::journal::{Journal, Line};
 use super::records::Log;
-use super::volume::sync_dir;
 use super::write::Logs;
 use super::{Attached, PackOptions};
 use crate::format::head::Release;
 use crate::format::packs::VolumeNumber;
 use crate::format::{Name, Sha256, Time};
+use crate::machine::Machine;
 use crate::pipeline::walk::{Links, Unsupported};
-use rustix::fs::FlockOperation;
 use serde::{Deserialize, Serialize};
-use std::fs::{DirBuilder, File, OpenOptions};
-use std::io::{self, Write as _};
+use std::fs::File;
 use std::os::unix::ffi::OsStrExt as _;
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 const STATE_DIR: &str = ".pack";
 const JOURNAL: &str = "journal";
 const ARGUMENTS: &str = "arguments";
 const HEAD: &str = "head.json";
+/// A file until it has its name.
+const NEW: &str = "new";
 
 /// The directory, held by this process alone.
 pub(super) struct State {
+    pub(super) machine: Machine,
     pub(super) out: PathBuf,
     pub(super) dir: PathBuf,
     /// When packing began, by the first run.
@@ -105,21 +105,21 @@ impl Arguments {
 impl State {
     /// Takes the output directory: a new or empty one, or one in which packing began with the same
     /// arguments.
-    pub(super) fn open(options: &PackOptions, attachments: &[Attached]) -> Result<State, PackError> {
+    pub(super) fn open(machine: &Machine, options: &PackOptions, attachments: &[Attached]) -> Result<State, PackError> {
         let out = options.out.clone();
         let dir = out.join(STATE_DIR);
         if !dir.is_dir() {
-            create_dir(&out, 0o755)?;
+            make_dir(machine, &out, 0o755)?;
             let mut listing = std::fs::read_dir(&out).map_err(PackError::io("read", &out))?;
             if listing.next().is_some() {
                 return Err(PackError::OutputInUse { path: out });
             }
-            create_dir(&dir, 0o700)?;
+            make_dir(machine, &dir, 0o700)?;
         }
-        let lock = lock(&out, &dir)?;
+        let lock = lock(machine, &out, &dir)?;
         let arguments = Arguments::new(options, attachments);
         let path = dir.join(ARGUMENTS);
-        let created_at = match read_if_there(&path)? {
+        let created_at = match machine.read(&path).map_err(PackError::io("read", &path))? {
             Some(bytes) => {
                 let begun: Arguments =
                     serde_json::from_slice(&bytes).map_err(|_| PackError::StateDamaged { path: path.clone() })?;
@@ -131,12 +131,12 @@ impl State {
             None => {
                 // Names, numbers and texts always serialise.
                 let bytes = serde_json::to_vec_pretty(&arguments).unwrap_or_default();
-                write_durably(&dir, &path, &bytes)?;
+                machine.write_durably(&dir.join(NEW), &path, &bytes).map_err(PackError::io("write", &path))?;
                 options.created_at
             }
         };
-        create_dir(&out.join("volumes"), 0o755)?;
-        Ok(State { out, dir, created_at, _lock: lock })
+        make_dir(machine, &out.join("volumes"), 0o755)?;
+        Ok(State { machine: machine.clone(), out, dir, created_at, _lock: lock })
     }
 
     /// Returns the path of a file of the state.
@@ -146,7 +146,7 @@ impl State {
 
     /// Returns what an earlier run finished, and lets go of what it did not finish.
     pub(super) fn recover(&self) -> Result<Progressed, PackError> {
-        let (mut journal, mut lines) = Journal::open(&self.path(JOURNAL))?;
+        let (mut journal, mut lines) = Journal::open(&self.machine, &self.path(JOURNAL))?;
         let line_count = lines.len();
         let logs = loop {
             match lines.last() {
@@ -160,37 +160,41 @@ impl State {
         if lines.len() < line_count {
             journal.rewrite(&lines)?;
         }
+        // The journal and the logs must not lose their names once the journal says something.
+        self.machine.sync_directory(&self.dir).map_err(PackError::io("write", &self.dir))?;
         self.keep_volumes(&lines)?;
         Ok(Progressed { logs, journal, line: lines.pop() })
     }
 
     /// Removes what `open` has made, unless an earlier run has finished a volume.
     pub(super) fn abandon(self) -> Result<(), PackError> {
-        if read_if_there(&self.path(JOURNAL))?.is_some_and(|lines| !lines.is_empty()) {
+        let journal = self.path(JOURNAL);
+        let lines = self.machine.read(&journal).map_err(PackError::io("read", &journal))?;
+        if lines.is_some_and(|lines| !lines.is_empty()) {
             return Ok(());
         }
         let volumes = self.out.join("volumes");
-        std::fs::remove_dir(&volumes).map_err(PackError::io("remove", &volumes))?;
+        self.machine.remove_directory(&volumes).map_err(PackError::io("remove", &volumes))?;
         self.remove()
     }
 
     /// Removes the directory; the bundle is finished.
     pub(super) fn remove(self) -> Result<(), PackError> {
-        std::fs::remove_dir_all(&self.dir).map_err(PackError::io("remove", &self.dir))?;
-        sync_dir(&self.out)
+        self.machine.remove_tree(&self.dir).map_err(PackError::io("remove", &self.dir))?;
+        self.machine.sync_directory(&self.out).map_err(PackError::io("write", &self.out))
     }
 
     fn create_logs(&self) -> Result<Logs, PackError> {
         Ok(Logs {
-            entries: Log::create(&self.path(LOG_NAMES[0]))?,
-            rows: Log::create(&self.path(LOG_NAMES[1]))?,
-            marks: Log::create(&self.path(LOG_NAMES[2]))?,
-            packs: Log::create(&self.path(LOG_NAMES[3]))?,
+            entries: Log::create(&self.machine, &self.path(LOG_NAMES[0]))?,
+            rows: Log::create(&self.machine, &self.path(LOG_NAMES[1]))?,
+            marks: Log::create(&self.machine, &self.path(LOG_NAMES[2]))?,
+            packs: Log::create(&self.machine, &self.path(LOG_NAMES[3]))?,
         })
     }
 
     fn resume_logs(&self, line: &Line) -> Result<Option<Logs>, PackError> {
-        let open = |index: usize| Log::resume(&self.path(LOG_NAMES[index]), &line.logs[index]);
+        let open = |index: usize| Log::resume(&self.machine, &self.path(LOG_NAMES[index]), &line.logs[index]);
         let (Some(entries), Some(rows), Some(marks), Some(packs)) = (open(0)?, open(1)?, open(2)?, open(3)?) else {
             return Ok(None);
         };
@@ -213,7 +217,7 @@ impl State {
             let path = item.map_err(PackError::io("read", &dir))?.path();
             let stem = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
             if stem.parse().is_ok_and(|number: u32| number > last) {
-                std::fs::remove_file(&path).map_err(PackError::io("remove", &path))?;
+                self.machine.remove_file(&path).map_err(PackError::io("remove", &path))?;
             }
         }
         Ok(())
@@ -225,51 +229,35 @@ pub(super) const LOG_NAMES: [&str; 4] = ["packed-entries", "packed-rows", "packe
 
 /// Returns the bytes of the head of a finished bundle, nothing where there is none; and removes the
 /// state that a run which was stopped at its very end left beside it.
-pub(super) fn finished_head(out: &Path) -> Result<Option<Vec<u8>>, PackError> {
-    let Some(head) = read_if_there(&out.join(HEAD))? else { return Ok(None) };
+pub(super) fn finished_head(machine: &Machine, out: &Path) -> Result<Option<Vec<u8>>, PackError> {
+    let path = out.join(HEAD);
+    let Some(head) = machine.read(&path).map_err(PackError::io("read", &path))? else { return Ok(None) };
     let dir = out.join(STATE_DIR);
     if dir.is_dir() {
-        let _lock = lock(out, &dir)?;
-        std::fs::remove_dir_all(&dir).map_err(PackError::io("remove", &dir))?;
+        let _lock = lock(machine, out, &dir)?;
+        machine.remove_tree(&dir).map_err(PackError::io("remove", &dir))?;
     }
     Ok(Some(head))
 }
 
-fn lock(out: &Path, dir: &Path) -> Result<File, PackError> {
+fn lock(machine: &Machine, out: &Path, dir: &Path) -> Result<File, PackError> {
     let path = dir.join("lock");
-    let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&path);
-    let file = file.map_err(PackError::io("open", &path))?;
-    match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => Ok(file),
-        Err(rustix::io::Errno::WOULDBLOCK) => Err(PackError::OutputLocked { path: out.to_owned() }),
-        Err(errno) => Err(PackError::io("lock", &path)(errno.into())),
+    let locked = machine.lock(&path).map_err(PackError::io("lock", &path))?;
+    locked.ok_or_else(|| PackError::OutputLocked { path: out.to_owned() })
+}
+
+fn make_dir(machine: &Machine, path: &Path, mode: u32) -> Result<(), PackError> {
+    machine.make_directory(path, mode).map_err(PackError::io("create", path))
+}
+
+impl State {
+    /// Creates a directory of the bundle unless it is there.
+    pub(super) fn make_dir(&self, path: &Path) -> Result<(), PackError> {
+        make_dir(&self.machine, path, 0o755)
     }
-}
 
-/// Creates a directory unless it is there.
-pub(super) fn create_dir(path: &Path, mode: u32) -> Result<(), PackError> {
-    match DirBuilder::new().mode(mode).create(path) {
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => Ok(()),
-        other => other.map_err(PackError::io("create", path)),
-    }
-}
-
-/// Writes a file so that it is either whole or not there.
-pub(super) fn write_durably(state_dir: &Path, path: &Path, bytes: &[u8]) -> Result<(), PackError> {
-    let new_path = state_dir.join("new");
-    let written = File::create(&new_path).and_then(|mut file| {
-        file.write_all(bytes)?;
-        file.sync_all()
-    });
-    written.map_err(PackError::io("write", &new_path))?;
-    std::fs::rename(&new_path, path).map_err(PackError::io("rename to", path))?;
-    path.parent().map_or(Ok(()), sync_dir)
-}
-
-fn read_if_there(path: &Path) -> Result<Option<Vec<u8>>, PackError> {
-    match std::fs::read(path) {
-        Ok(bytes) => Ok(Some(bytes)),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(PackError::io("read", path)(error)),
+    /// Writes a file of the bundle so that it is either whole or not there.
+    pub(super) fn write_durably(&self, path: &Path, bytes: &[u8]) -> Result<(), PackError> {
+        self.machine.write_durably(&self.path(NEW), path, bytes).map_err(PackError::io("write", path))
     }
 }

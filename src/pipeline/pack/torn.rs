@@ -5,6 +5,7 @@
 
 use super::journal::{Journal, Line, encode_text};
 use super::records::LogReader;
+use crate::machine::Machine;
 use std::fs;
 use std::path::Path;
 
@@ -16,7 +17,7 @@ pub fn journal(path: &Path, bytes: &[u8]) {
         None => line.to_vec(),
     });
     fs::write(path, framed.collect::<Vec<u8>>()).expect("written");
-    let (mut journal, mut lines) = Journal::open(path).expect("opened");
+    let (mut journal, mut lines) = Journal::open(&Machine::default(), path).expect("opened");
     for file in lines.iter().filter_map(|line: &Line| line.position.file.as_ref()) {
         if let (Some(source), Some(mark)) = (file.source(), file.mark()) {
             assert_eq!((mark.offset() % 64) as usize, mark.tail().len());
@@ -26,7 +27,7 @@ pub fn journal(path: &Path, bytes: &[u8]) {
     if let Some(line) = lines.first().cloned() {
         journal.append(&line).expect("appended");
         lines.push(line);
-        let (_, again) = Journal::open(path).expect("opened again");
+        let (_, again) = Journal::open(&Machine::default(), path).expect("opened again");
         assert_eq!(again, lines);
     }
 }
@@ -34,7 +35,7 @@ pub fn journal(path: &Path, bytes: &[u8]) {
 /// Reads these bytes as each of the four logs, up to their end or the first record that is none.
 pub fn logs(path: &Path, bytes: &[u8]) {
     fs::write(path, bytes).expect("written");
-    let open = || LogReader::open(path, bytes.len() as u64).expect("opened");
+    let open = || LogReader::open(&Machine::default(), path, bytes.len() as u64).expect("opened");
     let (mut entries, mut rows, mut marks, mut packs) = (open(), open(), open(), open());
     let mut entry_count = 0;
     while let Ok(Some(_)) = entries.next_entry() {

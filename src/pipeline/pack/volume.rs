@@ -1,11 +1,12 @@
 //! Volumes: packs back to back, each file whole before it has its name.
 
 use super::error::PackError;
+use super::state::State;
 use crate::format::packs::VolumeNumber;
+use crate::machine::{Machine, MachineFile};
 use rustix::fs::Advice;
-use std::fs::{File, OpenOptions};
 use std::io::{self, IoSlice, Write as _};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// Bytes after which the system is told to begin writing, so that the end of a volume need not wait
 /// for all of it.
@@ -15,22 +16,24 @@ const SLICE_COUNT_MAX: usize = 512;
 
 /// Writes one volume after the other.
 pub(super) struct VolumeWriter {
+    machine: Machine,
     dir: PathBuf,
     part_path: PathBuf,
     number: VolumeNumber,
     volume_len_max: u64,
-    file: Option<File>,
+    file: Option<MachineFile>,
     len: u64,
     /// Bytes that the system was told to write.
     written_back_len: u64,
 }
 
 impl VolumeWriter {
-    /// Returns a writer of volumes from `number` on into `dir`, built at `part_path`.
-    pub(super) fn new(dir: &Path, part_path: &Path, number: VolumeNumber, volume_len_max: u64) -> VolumeWriter {
+    /// Returns a writer of volumes from `number` on of the output.
+    pub(super) fn new(state: &State, number: VolumeNumber, volume_len_max: u64) -> VolumeWriter {
         VolumeWriter {
-            dir: dir.to_owned(),
-            part_path: part_path.to_owned(),
+            machine: state.machine.clone(),
+            dir: state.out.join("volumes"),
+            part_path: state.path("volume.part"),
             number,
             volume_len_max,
             file: None,
@@ -59,9 +62,7 @@ impl VolumeWriter {
         let failed = PackError::io("write", &self.part_path);
         let file = match self.file.take() {
             Some(file) => file,
-            None => {
-                OpenOptions::new().write(true).create(true).truncate(true).open(&self.part_path).map_err(&failed)?
-            }
+            None => self.machine.create(&self.part_path, 0o666).map_err(&failed)?,
         };
         let file = self.file.insert(file);
         let mut io_slices: Vec<IoSlice<'_>> = slices.filter(|slice| !slice.is_empty()).map(IoSlice::new).collect();
@@ -71,7 +72,7 @@ impl VolumeWriter {
         }
         if self.len - self.written_back_len >= WRITE_BACK_LEN {
             // Only a hint, which for bytes not yet written means to begin with it.
-            let _ = rustix::fs::fadvise(&*file, 0, None, Advice::DontNeed);
+            let _ = rustix::fs::fadvise(file.as_file(), 0, None, Advice::DontNeed);
             self.written_back_len = self.len;
         }
         Ok(())
@@ -80,11 +81,11 @@ impl VolumeWriter {
     /// Makes the current volume durable and gives it its name; returns its length in bytes.
     pub(super) fn finish(&mut self) -> Result<u64, PackError> {
         if let Some(file) = self.file.take() {
-            file.sync_all().map_err(PackError::io("write", &self.part_path))?;
+            file.sync().map_err(PackError::io("write", &self.part_path))?;
         }
         let path = self.dir.join(self.number.file_name());
-        std::fs::rename(&self.part_path, &path).map_err(PackError::io("rename to", &path))?;
-        sync_dir(&self.dir)?;
+        self.machine.rename(&self.part_path, &path).map_err(PackError::io("rename to", &path))?;
+        self.machine.sync_directory(&self.dir).map_err(PackError::io("write", &self.dir))?;
         self.written_back_len = 0;
         Ok(std::mem::take(&mut self.len))
     }
@@ -97,12 +98,7 @@ impl VolumeWriter {
     }
 }
 
-/// Makes the names in a directory durable.
-pub(super) fn sync_dir(dir: &Path) -> Result<(), PackError> {
-    File::open(dir).and_then(|dir| dir.sync_all()).map_err(PackError::io("write", dir))
-}
-
-fn write_all(file: &mut File, mut slices: &mut [IoSlice<'_>]) -> io::Result<()> {
+fn write_all(file: &mut MachineFile, mut slices: &mut [IoSlice<'_>]) -> io::Result<()> {
     while !slices.is_empty() {
         match file.write_vectored(slices) {
             Ok(0) => return Err(io::ErrorKind::WriteZero.into()),

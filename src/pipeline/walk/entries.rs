@@ -7,10 +7,11 @@
 use super::error::WalkError;
 use super::stat::{Stamp, Stat};
 use crate::format::{Digest, EntryPath};
+use crate::machine::{Machine, MachineFile};
 use crate::pipeline::spill::{RECORD_LEN_MAX, Sorted};
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, BufReader, BufWriter, Read, Write};
-use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -139,18 +140,18 @@ impl SortedEntries {
     }
 
     /// Writes sorted records as the list in the state directory, in place of an earlier one.
-    pub(super) fn write(state_dir: &Path, sorted: Sorted) -> Result<SortedEntries, WalkError> {
+    pub(super) fn write(machine: &Machine, state_dir: &Path, sorted: Sorted) -> Result<SortedEntries, WalkError> {
         let path = state_dir.join(FILE_NAME);
         let new_path = state_dir.join(NEW_FILE_NAME);
         let failed = |source| WalkError::List { action: "write", path: path.clone(), source };
-        let file = create(&new_path).map_err(failed)?;
+        let file = machine.create(&new_path, 0o600).map_err(failed)?;
         let mut writer = ListWriter::new(file).map_err(failed)?;
         writer.take(sorted, &path)?;
         let (file, totals, digest, places) = writer.finish().map_err(failed)?;
         // The list must be whole on disk before it takes the name of the earlier one.
-        let renamed = file.sync_all().and_then(|()| std::fs::rename(&new_path, &path));
-        renamed.and_then(|()| File::open(state_dir)?.sync_all()).map_err(failed)?;
-        Ok(SortedEntries { file: Arc::new(file), path, totals, digest, places })
+        let renamed = file.sync().and_then(|()| machine.rename(&new_path, &path));
+        renamed.and_then(|()| machine.sync_directory(state_dir)).map_err(failed)?;
+        Ok(SortedEntries { file: Arc::new(file.into_file()), path, totals, digest, places })
     }
 
     /// Returns how much there is.
@@ -313,7 +314,7 @@ impl Places {
 
 /// Writes a list and hashes it on the way.
 struct ListWriter {
-    writer: BufWriter<File>,
+    writer: BufWriter<MachineFile>,
     hasher: blake3::Hasher,
     offset: u64,
     totals: Totals,
@@ -321,7 +322,7 @@ struct ListWriter {
 }
 
 impl ListWriter {
-    fn new(file: File) -> io::Result<ListWriter> {
+    fn new(file: MachineFile) -> io::Result<ListWriter> {
         let writer = BufWriter::with_capacity(BUFFER_LEN, file);
         let (hasher, totals, places) = (blake3::Hasher::new(), Totals::default(), Places::new());
         let mut list = ListWriter { writer, hasher, offset: 0, totals, places };
@@ -358,19 +359,11 @@ impl ListWriter {
         self.writer.write_all(bytes)
     }
 
-    fn finish(mut self) -> io::Result<(File, Totals, Digest, Places)> {
+    fn finish(mut self) -> io::Result<(MachineFile, Totals, Digest, Places)> {
         self.write(&[0, 0])?;
         let digest = Digest::from_bytes(*self.hasher.finalize().as_bytes());
         self.writer.write_all(digest.as_bytes())?;
         let file = self.writer.into_inner().map_err(io::IntoInnerError::into_error)?;
         Ok((file, self.totals, digest, self.places))
     }
-}
-
-fn create(path: &Path) -> io::Result<File> {
-    match std::fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
-    OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(path)
 }

@@ -18,6 +18,7 @@ pub use stat::Stamp;
 use crate::format::Name;
 use crate::format::limits::{FILE_LEN_MAX, PATH_LEN_MAX, TOTAL_LEN_MAX};
 use crate::format::path::{PathRule, check_segment};
+use crate::machine::Machine;
 use crate::pipeline::progress::Progress;
 use crate::pipeline::spill::Sorter;
 use link::{ResolveError, Resolved};
@@ -57,6 +58,8 @@ pub struct WalkOptions {
     pub own_dirs: Vec<PathBuf>,
     /// Where the list of entries and spill files go.
     pub state_dir: PathBuf,
+    /// What the list is written on.
+    pub machine: Machine,
     /// Memory to sort in, in bytes; 64 KiB is enough for any number of entries.
     pub budget_len: usize,
 }
@@ -133,7 +136,7 @@ impl Collected {
         if total_len > TOTAL_LEN_MAX {
             return Err(WalkError::TotalTooLong { total_len });
         }
-        let entries = SortedEntries::write(&options.state_dir, sorted)?;
+        let entries = SortedEntries::write(&options.machine, &options.state_dir, sorted)?;
         Ok(Walked { entries, skipped: self.refusals })
     }
 }

@@ -56,7 +56,13 @@ impl Tree {
     }
 
     fn options(&self, unsupported: Unsupported) -> WalkOptions {
-        WalkOptions { unsupported, own_dirs: vec![self.state()], state_dir: self.state(), budget_len: 64 << 10 }
+        WalkOptions {
+            unsupported,
+            own_dirs: vec![self.state()],
+            state_dir: self.state(),
+            machine: Machine::default(),
+            budget_len: 64 << 10,
+        }
     }
 
     fn walk_with(&self, unsupported: Unsupported, links: Links) -> Result<Walked, WalkError> {

@@ -51,9 +51,14 @@ class Weed:
         raise SystemExit(f"the server did not start; see {self.directory / 'log'}")
 
     def make_bucket(self, name):
-        """Creates a bucket, which is a directory below the filer's /buckets."""
-        request = urllib.request.Request(f"{self.filer}/buckets/{name}/", method="POST")
-        urllib.request.urlopen(request, timeout=30).close()
+        """Creates a bucket, which is a directory below the filer's /buckets, and its first volumes.
+
+        Whoever came first would wait for these, some seconds: an object is written and removed.
+        """
+        bucket = f"{self.filer}/buckets/{name}/"
+        for path, method, body in (("", "POST", None), ("first", "PUT", b"first"), ("first", "DELETE", None)):
+            request = urllib.request.Request(bucket + path, data=body, method=method)
+            urllib.request.urlopen(request, timeout=60).close()
 
     def cpu_seconds(self):
         """Returns user and system time of the server so far."""
@@ -68,9 +73,11 @@ class Weed:
 
     def env(self):
         keys = {"AWS_ACCESS_KEY_ID": KEY, "AWS_SECRET_ACCESS_KEY": SECRET, "AWS_REGION": "us-east-1"}
-        remote = {"TYPE": "s3", "PROVIDER": "SeaweedFS", "ENV_AUTH": "true", "ENDPOINT": self.endpoint}
+        remote = {"TYPE": "s3", "PROVIDER": "Other", "ENV_AUTH": "true", "ENDPOINT": self.endpoint}
         remote = {f"RCLONE_CONFIG_WEED_{name}": value for name, value in remote.items()}
-        return dict(os.environ, AWS_ENDPOINT_URL_S3=self.endpoint, S3_ENDPOINT_URL=self.endpoint, **keys, **remote)
+        # The server speaks plain HTTP, and one of the clients refuses to start with authorities of another.
+        own = {name: value for name, value in os.environ.items() if name != "AWS_CA_BUNDLE"}
+        return dict(own, AWS_ENDPOINT_URL_S3=self.endpoint, S3_ENDPOINT_URL=self.endpoint, **keys, **remote)
 
 
 def free_port():

@@ -254,6 +254,49 @@ impl Progress for StopAfter {
     }
 }
 
+/// Asks to stop once everything was listed, and says whether packing began all the same.
+struct StopWhenListed {
+    listed_left: AtomicU64,
+    /// Questions behind the last report that are still answered with no: the walk itself asks too.
+    patience: AtomicU64,
+    begun: Mutex<Vec<&'static str>>,
+}
+
+impl Progress for StopWhenListed {
+    fn begin(&self, phase: &'static str, _: u64, _: u64) {
+        self.begun.lock().unwrap().push(phase);
+    }
+
+    fn advance(&self, _: u64, count: u64) {
+        let listed = |left: u64| Some(left.saturating_sub(count));
+        let _ = self.listed_left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, listed);
+    }
+
+    fn now_at(&self, _: &str) {}
+    fn note(&self, _: &str) {}
+
+    fn is_cancelled(&self) -> bool {
+        let spend = |left: u64| left.checked_sub(1);
+        self.listed_left.load(Ordering::Relaxed) == 0
+            && self.patience.fetch_update(Ordering::Relaxed, Ordering::Relaxed, spend).is_err()
+    }
+}
+
+#[test]
+fn a_stop_is_heeded_between_listing_and_packing() {
+    let tree = many_small(9000);
+    let place = Place::new(&tree);
+    let out = place.options("out", &tree);
+    let file_count = tree.values().filter(|content| content.is_some()).count() as u64;
+    let (listed_left, patience) = (AtomicU64::new(file_count), AtomicU64::new(2));
+    let progress = StopWhenListed { listed_left, patience, begun: Mutex::default() };
+    let stopped = pack(&out, &progress);
+    assert!(matches!(&stopped, Err(error) if error.class() == Class::Interrupted), "{stopped:?}");
+    assert_eq!(*progress.begun.lock().unwrap(), ["list"]);
+    packed(&out);
+    checked(&out, &tree);
+}
+
 /// Five volumes: small files before, between and behind files of several parts, one of which stretches
 /// over three volumes, and copies that refer to what earlier volumes carry.
 fn long() -> Tree {

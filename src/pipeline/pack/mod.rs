@@ -61,6 +61,9 @@ use write::{Packed, Writer};
 /// one hashed, one encoded, one written, and one waits.
 const BUFFER_COUNT: usize = 5;
 
+/// Entries between two looks at whether to stop.
+const STOP_STEP: usize = 4096;
+
 /// What to pack, and how.
 #[derive(Clone, Debug)]
 pub struct PackOptions {
@@ -167,7 +170,7 @@ pub fn pack_on(machine: &Machine, options: &PackOptions, progress: &dyn Progress
     let roots = Roots::open(&options.roots, options.links)?;
     let state = State::open(machine, options, &attachments)?;
     let listed = list(options, &state, &roots, progress);
-    let listed = listed.and_then(|walked| check_entries(options, &walked.entries).map(|()| walked));
+    let listed = listed.and_then(|walked| check_entries(options, &walked.entries, progress).map(|()| walked));
     let Walked { entries, skipped } = match listed {
         // Whoever follows what a refusal says repeats with other arguments: no state may hold them to these.
         Err(error) if matches!(error.class(), Class::Refused | Class::Usage) => {
@@ -180,7 +183,7 @@ pub fn pack_on(machine: &Machine, options: &PackOptions, progress: &dyn Progress
     let resumed_behind = progressed.line.as_ref().and_then(|line| VolumeNumber::new(line.volume));
     let index = ChunkIndex::new(&state.dir, options.index_budget_len);
     let recovered = match &progressed.line {
-        Some(line) => recover::recover(&state, line, &entries, index)?,
+        Some(line) => recover::recover(&state, line, &entries, index, progress)?,
         None => recover::afresh(index),
     };
     let last_line = match progressed.line {
@@ -264,14 +267,15 @@ fn list(options: &PackOptions, state: &State, roots: &Roots, progress: &dyn Prog
 }
 
 /// Checks that there is a file, and that each part of the files fits a volume.
-fn check_entries(options: &PackOptions, entries: &SortedEntries) -> Result<(), PackError> {
+fn check_entries(options: &PackOptions, entries: &SortedEntries, progress: &dyn Progress) -> Result<(), PackError> {
     if entries.totals().file_count == 0 {
         return Err(PackError::NoFile);
     }
     if entries.totals().total_len < options.volume_len {
         return Ok(());
     }
-    for entry in entries.iter() {
+    for (index, entry) in entries.iter().enumerate() {
+        stop_if_asked(index, progress)?;
         let entry = entry?;
         let needed_len = part_stored_len_max(entry.len);
         if part_bound(entry.len) > PACK_RAW_LEN && needed_len > options.volume_len {
@@ -286,11 +290,18 @@ fn check_entries(options: &PackOptions, entries: &SortedEntries) -> Result<(), P
 fn report_rest(entries: &SortedEntries, start: &Start, progress: &dyn Progress) -> Result<(), PackError> {
     let totals = entries.totals();
     let mut done_len = start.offset;
-    for entry in entries.iter().take(usize::try_from(start.entry).unwrap_or(usize::MAX)) {
+    let done_count = usize::try_from(start.entry).unwrap_or(usize::MAX);
+    for (index, entry) in entries.iter().take(done_count).enumerate() {
+        stop_if_asked(index, progress)?;
         done_len += entry?.len;
     }
     progress.begin("pack", totals.total_len.saturating_sub(done_len), totals.entry_count() - start.entry);
     Ok(())
+}
+
+/// Ends a run over millions of entries within a second of being asked to.
+fn stop_if_asked(index: usize, progress: &dyn Progress) -> Result<(), PackError> {
+    if index.is_multiple_of(STOP_STEP) && progress.is_cancelled() { Err(PackError::Stopped) } else { Ok(()) }
 }
 
 /// Why a stage ended early.

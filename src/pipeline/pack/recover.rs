@@ -6,7 +6,9 @@ use super::read::Start;
 use super::records::LogReader;
 use super::sequence::{Sequencer, SequencerStart};
 use super::state::{LOG_NAMES, State};
+use super::stop_if_asked;
 use crate::format::{EntryPath, Mark};
+use crate::pipeline::progress::Progress;
 use crate::pipeline::spill::ChunkIndex;
 use crate::pipeline::walk::{EntryReader, SortedEntries, SourceEntry, SourceKind};
 
@@ -30,12 +32,16 @@ pub(super) fn recover(
     line: &Line,
     entries: &SortedEntries,
     mut index: ChunkIndex,
+    progress: &dyn Progress,
 ) -> Result<Recovered, PackError> {
     let mut found = entries.iter();
     let mut log = LogReader::open(&state.machine, &state.path(LOG_NAMES[0]), line.logs[0].len)?;
     let mut rows = LogReader::open(&state.machine, &state.path(LOG_NAMES[1]), line.logs[1].len)?;
     let mut start = SequencerStart { ordinal: 0, file_ordinal: 0, root: String::new() };
+    let mut count = 0;
     while let Some(record) = log.next_entry()? {
+        stop_if_asked(count, progress)?;
+        count += 1;
         confirm(&mut found, &record.source)?;
         begin_entry(&mut start, &mut index, &record.source.path);
         let mut rest_len = record.source.len;

@@ -8,6 +8,7 @@ use super::error::WalkError;
 use super::stat::{Stamp, Stat};
 use crate::format::{Digest, EntryPath};
 use crate::machine::{Machine, MachineFile};
+use crate::pipeline::progress::Progress;
 use crate::pipeline::spill::{RECORD_LEN_MAX, Sorted};
 use std::fs::File;
 use std::io::{self, BufReader, BufWriter, Read, Write};
@@ -24,6 +25,9 @@ const DIGEST_LEN: usize = 32;
 const BUFFER_LEN: usize = 64 << 10;
 /// Most places of the list that are remembered to start from.
 const PLACE_COUNT_MAX: usize = 4096;
+
+/// Entries between two looks at whether to stop.
+const STOP_STEP: u64 = 4096;
 
 /// What a listed entry is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -140,13 +144,18 @@ impl SortedEntries {
     }
 
     /// Writes sorted records as the list in the state directory, in place of an earlier one.
-    pub(super) fn write(machine: &Machine, state_dir: &Path, sorted: Sorted) -> Result<SortedEntries, WalkError> {
+    pub(super) fn write(
+        machine: &Machine,
+        state_dir: &Path,
+        sorted: Sorted,
+        progress: &dyn Progress,
+    ) -> Result<SortedEntries, WalkError> {
         let path = state_dir.join(FILE_NAME);
         let new_path = state_dir.join(NEW_FILE_NAME);
         let failed = |source| WalkError::List { action: "write", path: path.clone(), source };
         let file = machine.create(&new_path, 0o600).map_err(failed)?;
         let mut writer = ListWriter::new(file).map_err(failed)?;
-        writer.take(sorted, &path)?;
+        writer.take(sorted, &path, progress)?;
         let (file, totals, digest, places) = writer.finish().map_err(failed)?;
         // The list must be whole on disk before it takes the name of the earlier one.
         let renamed = file.sync().and_then(|()| machine.rename(&new_path, &path));
@@ -330,9 +339,12 @@ impl ListWriter {
         Ok(list)
     }
 
-    fn take(&mut self, mut sorted: Sorted, path: &Path) -> Result<(), WalkError> {
+    fn take(&mut self, mut sorted: Sorted, path: &Path, progress: &dyn Progress) -> Result<(), WalkError> {
         let mut last = Vec::new();
         while let Some(record) = sorted.next_record()? {
+            if self.totals.entry_count().is_multiple_of(STOP_STEP) && progress.is_cancelled() {
+                return Err(WalkError::Stopped);
+            }
             // A directory that changes while it is listed may show a name twice.
             if path_of(record) == path_of(&last) {
                 return Err(WalkError::Changed { path: path_of(record).to_vec() });

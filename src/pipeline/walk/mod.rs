@@ -107,7 +107,7 @@ pub fn walk(roots: &Roots, options: &WalkOptions, progress: &dyn Progress) -> Re
         walker.enter(dir, c".")?;
         walker.report()?;
     }
-    found.finish(options)
+    found.finish(options, progress)
 }
 
 /// What the walk has found so far.
@@ -119,7 +119,7 @@ struct Collected {
 }
 
 impl Collected {
-    fn finish(mut self, options: &WalkOptions) -> Result<Walked, WalkError> {
+    fn finish(mut self, options: &WalkOptions, progress: &dyn Progress) -> Result<Walked, WalkError> {
         let twins = self.twins.finish()?;
         let mut sorted = self.entries.finish()?;
         let mut refusals = match options.unsupported {
@@ -136,7 +136,7 @@ impl Collected {
         if total_len > TOTAL_LEN_MAX {
             return Err(WalkError::TotalTooLong { total_len });
         }
-        let entries = SortedEntries::write(&options.machine, &options.state_dir, sorted)?;
+        let entries = SortedEntries::write(&options.machine, &options.state_dir, sorted, progress)?;
         Ok(Walked { entries, skipped: self.refusals })
     }
 }

@@ -131,13 +131,13 @@ fn cut_import(at: u64, release: &Release, store: &Arc<dyn Store>, state: &Path) 
         if power.is_off() { Err(StoreError::Stopped { call, key: key.to_owned() }) } else { Ok(()) }
     }));
     let host = Host { signs: false, ..Host::new(Machine::behind(Arc::clone(&recorder) as _), state) };
-    let ended = host.import(release, &[release.whole.clone()], &watched, &|_| ());
+    let ended = host.import(release, std::slice::from_ref(&release.whole), &watched, &|_| ());
     assert_eq!(ended.is_err(), recorder.is_off(), "cut before step {at}: {ended:?}");
     recorder
 }
 
 fn complete(host: &Host, release: &Release, store: &Arc<dyn Store>, about: &str) {
-    let report = host.import(release, &[release.whole.clone()], store, &|_| ());
+    let report = host.import(release, std::slice::from_ref(&release.whole), store, &|_| ());
     let report = report.unwrap_or_else(|error| panic!("{about}: {error} ({error:?})"));
     assert_eq!(report.class(), None, "{about}");
 }

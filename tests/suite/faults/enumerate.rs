@@ -81,7 +81,7 @@ impl<'a> Case<'a> {
 
     fn import(&self, release: &Release, machine: Machine, store: Unruly) -> Result<ImportReport, ImportError> {
         let store: Arc<dyn Store> = Arc::new(store);
-        Host::new(machine, self.state()).import(release, &[release.whole.clone()], &store, &|_| ())
+        Host::new(machine, self.state()).import(release, std::slice::from_ref(&release.whole), &store, &|_| ())
     }
 
     /// Repeats the import with nothing in its way.
@@ -104,7 +104,12 @@ fn enumerate_calls(scene: &Scene, is_update: bool, calls: &[Call]) -> u64 {
             let store: Arc<Unruly> = Arc::new(Unruly::once(&case.shelf, odds, (call, number)));
             let about = format!("{call} number {number}, {odds:?}");
             let host = Host::new(Machine::default(), case.state());
-            let ended = host.import(case.release, &[case.release.whole.clone()], &(Arc::clone(&store) as _), &|_| ());
+            let ended = host.import(
+                case.release,
+                std::slice::from_ref(&case.release.whole),
+                &(Arc::clone(&store) as _),
+                &|_| (),
+            );
             if let Err(error) = &ended {
                 let class = error.class();
                 assert!(matches!(class, Class::Unavailable | Class::Interrupted), "{about}: {error} ({error:?})");

@@ -152,7 +152,7 @@ impl Release {
         let mut release = Release { whole, single, damaged, objects, state: BTreeMap::new() };
         let (store, state) = (Arc::new(MemoryStore::new()), scratch());
         let host = Host::new(Machine::default(), state.path());
-        let report = host.import(&release, &[release.whole.clone()], &(Arc::clone(&store) as _), &|_| ());
+        let report = host.import(&release, std::slice::from_ref(&release.whole), &(Arc::clone(&store) as _), &|_| ());
         assert_eq!(report.expect("imported").class(), None);
         release.state = steady_state(store.as_ref());
         release

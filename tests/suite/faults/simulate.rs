@@ -211,7 +211,7 @@ fn simulate(seed: u64) -> Result<(), String> {
     };
     if is_update {
         let before = &scene.releases[0];
-        let report = run.attempt(before, 0, Odds::default(), 0, &[before.whole.clone()]);
+        let report = run.attempt(before, 0, Odds::default(), 0, std::slice::from_ref(&before.whole));
         report.map_err(|error| format!("the release before: {error}"))?;
     }
     if weather.stranger {
@@ -281,7 +281,7 @@ impl Run<'_> {
         host.import(release, media, &store, &|options| {
             options.read_back = odds.lost > 0;
             // In the end, and now and then before it, what is in the way is replaced.
-            if self.weather.stranger && seed % 3 == 0 {
+            if self.weather.stranger && seed.is_multiple_of(3) {
                 options.on_existing = OnExisting::Replace;
             }
         })
@@ -312,7 +312,7 @@ impl Run<'_> {
     /// Repeats the command with nothing in its way.
     fn end(&self, is_update: bool, host: usize) -> Result<(), String> {
         let weather = &self.weather;
-        let last = self.attempt(self.release, host, Odds::default(), 0, &[self.release.whole.clone()]);
+        let last = self.attempt(self.release, host, Odds::default(), 0, std::slice::from_ref(&self.release.whole));
         let breaches = self.shelf.breaches();
         if !breaches.is_empty() {
             return Err(format!("{}; {weather:?}", breaches.join(", ")));

@@ -234,6 +234,28 @@ fn an_object_that_vanished_or_changed_since_is_sent_again_or_refused() {
     assert_eq!(refused.class(), Class::Refused);
 }
 
+/// A cleaner takes what an import keeps under the state prefix (T19): while it is at work, and later.
+#[test]
+fn state_that_a_cleaner_took_is_put_again() {
+    let head = |store: &dyn Store| state_keys(store).into_iter().find(|key| key.ends_with("/head.json"));
+    let (inner, state) = (memory(), state());
+    let cleaned = Arc::clone(&inner);
+    let watched: Arc<dyn Store> = Arc::new(Watched::new(Arc::clone(&inner), move |call: Call, asked: &str| {
+        // The head was put before the first object, and nobody looks at it until the end.
+        if call == Call::Put && asked.ends_with("/receipt.json") {
+            let key = head(cleaned.as_ref()).expect("a head");
+            cleaned.remove(&Key::parse(&key).expect("a key"))?;
+        }
+        Ok(())
+    }));
+    run_import(&[SMALL.bundle()], &watched, &import_options(state.path())).expect("imported");
+    let key = head(inner.as_ref()).expect("it is put again");
+    inner.remove(&Key::parse(&key).expect("a key")).expect("removed");
+    let report = run_import(&[SMALL.bundle()], &inner, &import_options(state.path())).expect("imported again");
+    assert_eq!((report.landed_count, report.class()), (0, None));
+    assert!(head(inner.as_ref()).is_some());
+}
+
 /// A file of several parts, a small one and an empty one: each changed, or emptied, by the store
 /// between landing and reading back.
 #[test]

@@ -45,7 +45,7 @@ def parse():
     parser.add_argument("--work", type=pathlib.Path, required=True, help=work_help)
     parser.add_argument("--airlift", type=pathlib.Path, default=pathlib.Path("target/release/airlift"))
     parser.add_argument("--rounds", type=int, default=1)
-    parser.add_argument("--only", nargs="*", help="names of tools, as the table has them")
+    parser.add_argument("--only", nargs="*", help="names of tools or ways, as the table has them")
     steps_help = "land puts each root of V1 into a server, and needs weed"
     parser.add_argument("--steps", nargs="*", choices=[*peers.STEPS, LAND], default=peers.STEPS, help=steps_help)
     parser.add_argument("--out", type=pathlib.Path, help="directory for the tables and machine facts")
@@ -105,7 +105,8 @@ def compare_landing(arguments, work):
         tool.prepare()
         measure.run(tool.pack_roots([root]), env=tool.env, log=tool.work / "log")
         for number in range(arguments.rounds):
-            for way in land.ways(tool, root, tool.work / f"state-{number}"):
+            ways = land.ways(tool, root, tool.work / f"state-{number}")
+            for way in (one for one in ways if not arguments.only or one[0] in arguments.only):
                 land_root(root, way, land.Weed(weed, tool.work / "weed"), tool.work / "log", rows)
         shutil.rmtree(tool.work)
     shutil.rmtree(place)

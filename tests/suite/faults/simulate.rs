@@ -19,8 +19,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
 
-/// Seeds that once ended wrong.
-const KEPT_SEEDS: &[u64] = &[];
 /// Seeds that are tried where nobody says how many.
 const SEED_COUNT: u64 = 2000;
 /// Every so many seeds, a file has several parts; such a seed takes as long as many others.
@@ -32,11 +30,6 @@ static SCENES: LazyLock<Vec<Scene>> =
     LazyLock::new(|| (0..SCENE_COUNT).map(|number| Scene::new(number, Extent::Small)).collect());
 static PARTS_SCENES: LazyLock<Vec<Scene>> =
     LazyLock::new(|| (0..PARTS_SCENE_COUNT).map(|number| Scene::new(100 + number, Extent::Parts)).collect());
-
-#[test]
-fn kept_seeds_end_as_a_clean_run_does() {
-    run(KEPT_SEEDS.iter().copied());
-}
 
 #[test]
 fn every_seed_ends_as_a_clean_run_does() {

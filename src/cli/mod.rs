@@ -11,6 +11,7 @@ mod scratch;
 mod signals;
 mod size;
 mod stores;
+mod whole_file;
 
 use args::{Args, Command};
 use clap::Parser as _;
@@ -49,5 +50,7 @@ fn dispatch(command: Command, report: &Report) -> Result<(), Failure> {
         Command::Status(args) => commands::state::status(&args, report),
         Command::Abort(args) => commands::state::abort(&args, report),
         Command::Demo(args) => commands::demo::run(&args, report),
+        Command::Completions(args) => commands::completions::run(&args, report),
+        Command::Man(args) => commands::man::run(&args, report),
     }
 }

@@ -22,6 +22,7 @@ mod hostile;
 mod import;
 #[cfg(feature = "s3")]
 mod kill;
+mod manual;
 mod model;
 mod pack;
 mod program;

@@ -1,6 +1,7 @@
 //! What may stand on the command line (C-01 to C-07), and the examples that `--help` shows.
 
 mod demo;
+mod help;
 mod import;
 mod look;
 mod output;
@@ -10,6 +11,7 @@ mod sign;
 mod verify;
 
 pub(crate) use demo::DemoArgs;
+pub(crate) use help::{CompletionsArgs, ManArgs};
 pub(crate) use import::{AbortArgs, ImportArgs, StatusArgs, StoreArgs, TargetArgs};
 pub(crate) use look::{CatArgs, ExportArgs, InfoArgs, LsArgs, TrustArgs, VouchArgs};
 pub(crate) use output::OutputArgs;
@@ -78,6 +80,10 @@ pub(crate) enum Command {
     Abort(AbortArgs),
     /// Show the whole way on this machine, with one damaged bit
     Demo(DemoArgs),
+    /// Print what makes a shell complete commands and options
+    Completions(CompletionsArgs),
+    /// Write a man page for each command
+    Man(ManArgs),
 }
 
 /// Words in the name of an option that would carry a secret.

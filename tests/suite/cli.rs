@@ -16,8 +16,22 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
-const COMMANDS: [&str; 11] =
-    ["pack", "sign", "verify", "ls", "cat", "info", "export", "import", "status", "abort", "demo"];
+pub(crate) const COMMANDS: [&str; 14] = [
+    "pack",
+    "sign",
+    "verify",
+    "ls",
+    "cat",
+    "info",
+    "export",
+    "import",
+    "status",
+    "abort",
+    "demo",
+    "config",
+    "completions",
+    "man",
+];
 const MODEL: &str = "models/org/base/v1/model.safetensors";
 
 /// A bundle of two volumes that no test changes, and beside it who may sign.

@@ -12,6 +12,7 @@ mod authenticator;
 mod by_hand;
 mod cli;
 mod codec_vectors;
+mod config;
 mod copies;
 mod cut_vectors;
 mod damage;
@@ -23,8 +24,10 @@ mod hostile;
 mod import;
 #[cfg(feature = "s3")]
 mod kill;
+mod manual;
 mod model;
 mod pack;
+mod page;
 mod program;
 mod reader;
 #[cfg(feature = "s3")]

@@ -1,11 +1,14 @@
 //! One module a command: from arguments to a call of the library, and from its answer to a report.
 
 pub(crate) mod cat;
+pub(crate) mod completions;
+pub(crate) mod config;
 pub(crate) mod demo;
 pub(crate) mod export;
 pub(crate) mod import;
 pub(crate) mod info;
 pub(crate) mod ls;
+pub(crate) mod man;
 pub(crate) mod pack;
 pub(crate) mod sign;
 pub(crate) mod state;

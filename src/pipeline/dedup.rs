@@ -50,12 +50,12 @@ struct OpenFile {
 }
 
 impl Tally {
-    fn add(&mut self, len: u64) {
+    pub(super) fn add(&mut self, len: u64) {
         self.count += 1;
         self.len += len;
     }
 
-    fn add_all(&mut self, other: Tally) {
+    pub(super) fn add_all(&mut self, other: Tally) {
         self.count += other.count;
         self.len += other.len;
     }

@@ -1,6 +1,7 @@
 //! The joined flows: pack, verify, import, export.
 
 pub mod bundle;
+pub mod census;
 pub mod contents;
 pub mod dedup;
 pub mod export;

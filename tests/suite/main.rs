@@ -25,6 +25,7 @@ mod kill;
 mod manual;
 mod model;
 mod pack;
+mod page;
 mod program;
 mod reader;
 #[cfg(feature = "s3")]

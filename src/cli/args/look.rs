@@ -69,7 +69,8 @@ const INFO_EXAMPLES: &str = "\
 Examples:
   airlift info /media/stick --allowed-signers signers
   airlift info /media/a /media/b --allowed-signers signers --json
-  airlift info models-7 --untrusted --dedup";
+  airlift info models-7 --untrusted --dedup
+  airlift info models-7 --allowed-signers signers --html models-7.html";
 
 /// Arguments of `info`.
 #[derive(Debug, clap::Args)]
@@ -80,6 +81,9 @@ pub(crate) struct InfoArgs {
     /// Show what was the same: whole files, chunks by how they were cut, and how long the runs are
     #[arg(long)]
     pub(crate) dedup: bool,
+    /// Write a page for people into this new file; it needs nothing but a browser
+    #[arg(long, value_name = "FILE")]
+    pub(crate) html: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) vouch: VouchArgs,
 }

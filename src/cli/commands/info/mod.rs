@@ -1,5 +1,7 @@
 //! `airlift info`.
 
+mod page;
+
 use super::{name_of, ranges};
 use crate::cli::args::InfoArgs;
 use crate::cli::failure::Failure;
@@ -7,13 +9,20 @@ use crate::cli::opening::open_to_look;
 use crate::cli::progress::Shown;
 use crate::cli::report::Report;
 use crate::cli::size::{Count, Percent, Size};
+use crate::cli::whole_file::{Existing, in_the_way, write_whole};
+use airlift::pipeline::census::census;
 use airlift::pipeline::dedup::{Dedup, ProfileDedup, Tally};
 use airlift::pipeline::inspect::{Opened, Summary, summarise};
 use airlift::pipeline::volumes::Volumes;
+use page::Page;
 use serde_json::{Value, json};
 use std::fmt::{Display, Write as _};
+use std::path::Path;
 
 pub(crate) fn run(args: &InfoArgs, report: &Report) -> Result<(), Failure> {
+    if let Some(path) = &args.html {
+        refuse_existing(path)?;
+    }
     let opened = open_to_look(&args.places.places, &args.vouch, report)?;
     let volumes = Volumes::new(opened.media().to_vec());
     let progress = Shown::new(report);
@@ -23,11 +32,33 @@ pub(crate) fn run(args: &InfoArgs, report: &Report) -> Result<(), Failure> {
     if summary.is_cancelled {
         return Err(Failure::interrupted());
     }
+    if let Some(path) = &args.html {
+        write_page(path, &opened, &summary, report)?;
+    }
     let mut text = text(&opened, &summary);
     if args.dedup {
         text.push_str(&dedup_text(&summary));
     }
     report.result(&document(&opened, &summary), &text)
+}
+
+/// Refuses early what would be refused when all work is done.
+fn refuse_existing(path: &Path) -> Result<(), Failure> {
+    if path.symlink_metadata().is_ok() { Err(in_the_way(path)) } else { Ok(()) }
+}
+
+fn write_page(path: &Path, opened: &Opened, summary: &Summary, report: &Report) -> Result<(), Failure> {
+    let progress = Shown::new(report);
+    let census = census(opened, &progress);
+    progress.finish();
+    let census = census?;
+    if census.is_cancelled {
+        return Err(Failure::interrupted());
+    }
+    let page = Page::new(opened, summary, &census).to_string();
+    write_whole(path, page.as_bytes(), Existing::Refuse)?;
+    report.note(&format!("page: {}", path.display()));
+    Ok(())
 }
 
 fn text(opened: &Opened, summary: &Summary) -> String {

@@ -2,6 +2,7 @@
 
 mod args;
 mod commands;
+mod config;
 mod failure;
 mod opening;
 mod progress;
@@ -14,7 +15,8 @@ mod stores;
 mod whole_file;
 
 use args::{Args, Command};
-use clap::Parser as _;
+use clap::{CommandFactory as _, FromArgMatches as _};
+use config::Config;
 use failure::Failure;
 use report::Report;
 use std::ffi::OsString;
@@ -26,18 +28,29 @@ pub(crate) fn run() -> ExitCode {
     if let Err(failure) = args::refuse_secrets(&words) {
         return Report::before_arguments(&words).fail(&failure);
     }
-    let args = match Args::try_parse_from(&words) {
+    let config = match Config::load(&words) {
+        Ok(config) => config,
+        Err(failure) => return Report::before_arguments(&words).fail(&failure),
+    };
+    let args = match parse(&words, &config) {
         Ok(args) => args,
         Err(error) => return Report::before_arguments(&words).usage(&error),
     };
     let report = Report::new(&args.output);
-    match dispatch(args.command, &report) {
+    match dispatch(args.command, &config, &report) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => report.fail(&failure),
     }
 }
 
-fn dispatch(command: Command, report: &Report) -> Result<(), Failure> {
+/// Returns what the words say, and the config file where they say nothing.
+fn parse(words: &[OsString], config: &Config) -> Result<Args, clap::Error> {
+    let mut program = config.apply(Args::command());
+    let mut matches = program.try_get_matches_from_mut(words)?;
+    Args::from_arg_matches_mut(&mut matches).map_err(|error| error.format(&mut program))
+}
+
+fn dispatch(command: Command, config: &Config, report: &Report) -> Result<(), Failure> {
     match command {
         Command::Pack(args) => commands::pack::run(&args, report),
         Command::Sign(args) => commands::sign::run(&args, report),
@@ -50,6 +63,7 @@ fn dispatch(command: Command, report: &Report) -> Result<(), Failure> {
         Command::Status(args) => commands::state::status(&args, report),
         Command::Abort(args) => commands::state::abort(&args, report),
         Command::Demo(args) => commands::demo::run(&args, report),
+        Command::Config(args) => commands::config::run(&args, config, report),
         Command::Completions(args) => commands::completions::run(&args, report),
         Command::Man(args) => commands::man::run(&args, report),
     }

@@ -12,6 +12,7 @@ mod authenticator;
 mod by_hand;
 mod cli;
 mod codec_vectors;
+mod config;
 mod copies;
 mod cut_vectors;
 mod damage;

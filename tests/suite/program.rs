@@ -15,6 +15,8 @@ pub(crate) fn signer_line(key: String) -> String {
 pub(crate) fn airlift(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_airlift"));
     command.args(arguments).stdin(Stdio::null());
+    // Whoever runs the tests may have a config file.
+    command.env("XDG_CONFIG_HOME", "/nonexistent");
     for (variable, _) in std::env::vars_os() {
         let text = variable.to_string_lossy().into_owned();
         if text.starts_with("AIRLIFT_") || text.starts_with("AWS_") {

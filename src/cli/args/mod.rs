@@ -1,5 +1,6 @@
 //! What may stand on the command line (C-01 to C-07), and the examples that `--help` shows.
 
+mod config;
 mod demo;
 mod help;
 mod import;
@@ -10,6 +11,7 @@ mod parse;
 mod sign;
 mod verify;
 
+pub(crate) use config::{ConfigArgs, ConfigCommand, ShowArgs};
 pub(crate) use demo::DemoArgs;
 pub(crate) use help::{CompletionsArgs, ManArgs};
 pub(crate) use import::{AbortArgs, ImportArgs, StatusArgs, StoreArgs, TargetArgs};
@@ -47,7 +49,7 @@ Exit codes:
 /// The command line.
 #[derive(Debug, Parser)]
 #[command(name = "airlift", version, about = OVERVIEW, after_help = EXAMPLES, styles = Styles::plain())]
-#[command(max_term_width = 100, disable_help_subcommand = true)]
+#[command(max_term_width = 100, disable_help_subcommand = true, arg = config::file_option())]
 pub(crate) struct Args {
     #[command(flatten)]
     pub(crate) output: OutputArgs,
@@ -80,6 +82,8 @@ pub(crate) enum Command {
     Abort(AbortArgs),
     /// Show the whole way on this machine, with one damaged bit
     Demo(DemoArgs),
+    /// Show the options that the config file may hold, and what they are
+    Config(ConfigArgs),
     /// Print what makes a shell complete commands and options
     Completions(CompletionsArgs),
     /// Write a man page for each command
@@ -98,14 +102,19 @@ pub(crate) fn refuse_secrets(words: &[OsString]) -> Result<(), Failure> {
     for word in words.iter().skip(1).take_while(|word| *word != "--") {
         let word = word.to_string_lossy();
         let Some(name) = word.strip_prefix("--").and_then(|option| option.split('=').next()) else { continue };
-        let plain = name.to_ascii_lowercase().replace('_', "-");
-        if SECRET_WORDS.iter().any(|secret| plain.contains(secret)) {
+        if names_a_secret(name) {
             let message = format!("option --{name} does not exist: other users could read a secret in the arguments");
             let remedy = "put credentials into a file (--credentials-file) or into the environment";
             return Err(Failure::new(Class::Usage, message, remedy));
         }
     }
     Ok(())
+}
+
+/// Tells whether what has this name would be a secret.
+pub(crate) fn names_a_secret(name: &str) -> bool {
+    let plain = name.to_ascii_lowercase().replace('_', "-");
+    SECRET_WORDS.iter().any(|secret| plain.contains(secret))
 }
 
 #[cfg(test)]

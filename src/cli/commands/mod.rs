@@ -2,6 +2,7 @@
 
 pub(crate) mod cat;
 pub(crate) mod completions;
+pub(crate) mod config;
 pub(crate) mod demo;
 pub(crate) mod export;
 pub(crate) mod import;

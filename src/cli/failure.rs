@@ -100,6 +100,9 @@ impl From<BundleError> for Failure {
 
 impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Failure {
+        if let StoreError::Stopped { .. } = error {
+            return Failure::interrupted();
+        }
         Failure { remedy: remedy::of_store(&error).into(), ..Failure::of(error.class(), &error) }
     }
 }

@@ -5,6 +5,7 @@ mod commands;
 mod config;
 mod failure;
 mod opening;
+mod pace;
 mod progress;
 mod remedy;
 mod report;

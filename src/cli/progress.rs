@@ -70,6 +70,11 @@ impl Shown {
         }
     }
 
+    /// Returns the flag that a signal sets.
+    pub(crate) fn stop(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.stop)
+    }
+
     fn counts(&self) -> String {
         let (done, total) = (self.count.load(Ordering::Relaxed), self.total_count.load(Ordering::Relaxed));
         if total == 0 { Count(done, "file").to_string() } else { format!("{done} of {}", Count(total, "file")) }

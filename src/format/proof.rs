@@ -7,7 +7,10 @@ use bytes::Bytes;
 ///
 /// A store takes nothing else, so unproven bytes can't become visible.
 #[derive(Clone, Debug)]
-pub struct Proven(Bytes);
+pub struct Proven {
+    bytes: Bytes,
+    is_record: bool,
+}
 
 impl Proven {
     /// Returns the whole content of a file, proven by the file's SHA-256.
@@ -25,7 +28,7 @@ impl Proven {
     pub fn part(bytes: Bytes, before: Mark, after: &Mark) -> Result<Proven, Mark> {
         let mut mark = before;
         mark.update(&bytes);
-        if mark == *after { Ok(Proven(bytes)) } else { Err(mark) }
+        if mark == *after { Ok(Proven::content(bytes)) } else { Err(mark) }
     }
 
     /// Returns the last part of a file, proven by the mark before it and the file's SHA-256.
@@ -36,7 +39,7 @@ impl Proven {
         let mut mark = before;
         mark.update(&bytes);
         let found = mark.digest();
-        if found == *expected { Ok(Proven(bytes)) } else { Err(found) }
+        if found == *expected { Ok(Proven::content(bytes)) } else { Err(found) }
     }
 
     /// Returns stored bytes (a frame, a chunk), proven by their BLAKE3 digest.
@@ -45,16 +48,25 @@ impl Proven {
     /// Returns the digest found where it differs.
     pub fn stored(bytes: Bytes, expected: &Digest) -> Result<Proven, Digest> {
         let found = Digest::of(&bytes);
-        if found == *expected { Ok(Proven(bytes)) } else { Err(found) }
+        if found == *expected { Ok(Proven::content(bytes)) } else { Err(found) }
     }
 
     /// Returns a record that this program made: a lease, a receipt, a journal page.
     pub fn record(bytes: impl Into<Bytes>) -> Proven {
-        Proven(bytes.into())
+        Proven { bytes: bytes.into(), is_record: true }
     }
 
     /// Returns the bytes.
     pub fn bytes(&self) -> &Bytes {
-        &self.0
+        &self.bytes
+    }
+
+    /// Tells whether this is a record that this program made, and no content.
+    pub fn is_record(&self) -> bool {
+        self.is_record
+    }
+
+    fn content(bytes: Bytes) -> Proven {
+        Proven { bytes, is_record: false }
     }
 }

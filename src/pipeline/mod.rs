@@ -8,6 +8,7 @@ pub mod export;
 pub mod import;
 pub mod inspect;
 pub mod lookup;
+pub mod pace;
 pub mod pack;
 pub mod progress;
 pub mod reader;

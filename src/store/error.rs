@@ -266,7 +266,7 @@ pub enum StoreError {
         /// What the operating system said.
         source: std::io::Error,
     },
-    /// A test stopped the call.
+    /// The call was stopped before it reached the store.
     #[error("stopped before {call} {key}", key = Shown(.key))]
     Stopped {
         /// The call.

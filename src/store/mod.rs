@@ -2,7 +2,7 @@
 //!
 //! Read [`Store`] first; [`Key`], [`Attributes`] and [`Condition`] are its words. [`memory`] serves
 //! tests, [`directory`] a tree of files, `s3` SeaweedFS and what speaks like it. [`watched`] lets a
-//! test stop or fail any call. [`paging`] turns pages into iterators that refuse a looping server.
+//! test stop or fail any call, [`paced`] lets bodies go no faster than they may. [`paging`] turns pages into iterators that refuse a looping server.
 //!
 //! A tag, a length and attributes are what the store says, not proof: any writer can forge them.
 
@@ -12,6 +12,7 @@ pub mod error;
 pub mod key;
 mod local;
 pub mod memory;
+pub mod paced;
 pub mod paging;
 pub mod probe;
 #[cfg(feature = "s3")]
@@ -23,6 +24,7 @@ pub use directory::DirectoryStore;
 pub use error::{Call, Cause, StoreError};
 pub use key::{Key, KeyError};
 pub use memory::MemoryStore;
+pub use paced::{Paced, Pause};
 pub use probe::probe_conditions;
 #[cfg(feature = "s3")]
 pub use s3::{S3Options, S3Store};

@@ -554,3 +554,38 @@ fn twins_are_refused_by_an_export_to_a_directory_alone() {
     assert!(streamed.status.success());
     assert_eq!(tar::Archive::new(&streamed.stdout[..]).entries().expect("an archive").count(), 2);
 }
+
+#[test]
+fn a_limit_of_bandwidth_is_kept_and_a_signal_ends_the_wait() {
+    let packed = Packed::new(Size { model_len: 1 << 20, noise_len: 2 << 20, noise_count: 4, small_count: 4 }, 2);
+    let top = packed.directory.path();
+    fs::write(signers(&packed), signer_line(signer().line())).expect("written");
+    let bundle = packed.bundle();
+    let run = |store: &str, rate: &str| {
+        let (to, state) = (format!("dir:{}", shown(&top.join(store))), top.join(store).with_extension("state"));
+        let more = ["--enrol", "--create-bucket", "--bwlimit", rate];
+        trusting(&packed, &[&import_arguments(&bundle, &to, &state)[..], &more].concat())
+    };
+    for rate in ["0", "4G", "fast"] {
+        assert_eq!(Transcript::of(run("refused", rate)).code, 2, "{rate}");
+    }
+    // Ten MiB at four a second: no less than two seconds, whatever the machine.
+    let began_at = std::time::Instant::now();
+    let imported = Transcript::of(run("slow", "4MiB"));
+    assert_eq!(imported.code, 0, "{}", imported.err);
+    assert!(began_at.elapsed().as_millis() >= 1500, "{:?}", began_at.elapsed());
+    let store = airlift::store::DirectoryStore::new(top.join("slow"));
+    fixture::assert_same(&fixture::objects(&store), packed.expected());
+    // At a KiB a second it would take hours.
+    let mut child = run("endless", "1KiB").stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("run");
+    // A bucket says that the handlers are there.
+    while !top.join("endless").exists() {
+        assert!(child.try_wait().expect("asked").is_none(), "it ended before it began");
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    std::thread::sleep(std::time::Duration::from_secs(2));
+    assert!(child.try_wait().expect("asked").is_none(), "it did not wait");
+    let pid = rustix::process::Pid::from_child(&child);
+    rustix::process::kill_process(pid, rustix::process::Signal::INT).expect("sent");
+    assert_eq!(child.wait().expect("ended").code(), Some(130));
+}

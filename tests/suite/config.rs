@@ -117,6 +117,10 @@ fn every_option_is_shown_with_its_value_and_where_it_comes_from() {
     assert_eq!((origin["path"].as_str(), origin["line"].as_u64()), (Some(shown(&file)), Some(2)));
     let (value, origin) = shows(with_file(&file), "threshold");
     assert_eq!((value.as_deref(), origin["kind"].as_str()), (Some("1"), Some("built-in")));
+    assert_eq!(shows(with_file(&file), "quiet").0.as_deref(), Some("false"));
+    let mut command = with_file(&file);
+    command.env("XDG_STATE_HOME", "/nonexistent/state");
+    assert_eq!(shows(command, "state").0.as_deref(), Some("/nonexistent/state/airlift"));
     assert_eq!(shows(with_file(&file), "ca_file").0.as_deref(), Some(shown(&file.with_file_name("ca.pem"))));
     let mut command = with_file(&file);
     command.env("AWS_REGION", "us").env("AWS_ACCESS_KEY_ID", "canary");

@@ -98,8 +98,7 @@ fn a_page_shows_who_signed_what_is_in_it_and_where_the_bytes_went() {
     let top = packed.directory.path();
     let signers = top.join("signers");
     fs::write(&signers, signer_line(fixture::signer().line())).expect("written");
-    let first = packed.medium("first", &[1]);
-    let page = page_of(&first, &top.join("page.html"), &["--allowed-signers", shown(&signers)]);
+    let page = page_of(&packed.bundle(), &top.join("page.html"), &["--allowed-signers", shown(&signers)]);
     assert_well_formed(&page);
     assert_closed(&page);
     for part in [
@@ -120,6 +119,10 @@ fn a_page_shows_who_signed_what_is_in_it_and_where_the_bytes_went() {
     // Every plot says what it is.
     let plots = page.matches("<svg ").count();
     assert!(plots >= 5 && page.matches("role=\"img\"").count() == plots && page.matches("<desc ").count() == plots);
+    assert!(page.contains("Every volume is here."));
+    let (first, options) = (packed.medium("first", &[1]), ["--allowed-signers", shown(&signers)]);
+    let page = page_of(&first, &top.join("first.html"), &options);
+    assert_well_formed(&page);
     let count = packed.volume_numbers().len();
     assert!(count > 1 && page.contains(&format!("1 of {count} are here")), "{count}");
     assert!(page.contains("<td>missing</td>"));

@@ -1,10 +1,11 @@
 //! Arguments of `import`, `status` and `abort`.
 
 use super::look::{PlacesArgs, TrustArgs};
+use super::parse;
 use airlift::format::Name;
 use airlift::pipeline::import::{Destination, OnExisting, Prefix};
 use clap::ValueEnum;
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU64, NonZeroUsize};
 use std::path::PathBuf;
 
 const IMPORT_EXAMPLES: &str = "\
@@ -48,6 +49,9 @@ pub(crate) struct ImportArgs {
     /// Packs that are decoded at a time, about 52 MiB each
     #[arg(long, value_name = "N", default_value = "2")]
     pub(crate) workers: NonZeroUsize,
+    /// Most bytes a second that go to the store, such as 50MiB
+    #[arg(long, value_name = "RATE", value_parser = parse::rate)]
+    pub(crate) bwlimit: Option<NonZeroU64>,
 }
 
 const STATUS_EXAMPLES: &str = "\

@@ -1,7 +1,8 @@
 //! Arguments of the commands that look at a bundle, and those that say whom to trust.
 
+use super::parse;
 use airlift::format::Name;
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU64, NonZeroUsize};
 use std::path::PathBuf;
 
 /// Whom to trust (C-03).
@@ -124,6 +125,9 @@ pub(crate) struct ExportArgs {
     /// Directory for the files, or - for a tar stream to standard output
     #[arg(long, value_name = "DIR")]
     pub(crate) to: PathBuf,
+    /// Most bytes a second of content that are read, such as 50MiB
+    #[arg(long, value_name = "RATE", value_parser = parse::rate)]
+    pub(crate) bwlimit: Option<NonZeroU64>,
     #[command(flatten)]
     pub(crate) vouch: VouchArgs,
 }

@@ -18,6 +18,7 @@ pub(crate) use import::{AbortArgs, ImportArgs, StatusArgs, StoreArgs, TargetArgs
 pub(crate) use look::{CatArgs, ExportArgs, InfoArgs, LsArgs, TrustArgs, VouchArgs};
 pub(crate) use output::OutputArgs;
 pub(crate) use pack::PackArgs;
+pub(crate) use parse::rate;
 pub(crate) use sign::SignArgs;
 pub(crate) use verify::VerifyArgs;
 

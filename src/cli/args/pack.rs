@@ -3,7 +3,7 @@
 use super::parse;
 use airlift::format::limits::VOLUME_LEN_DEFAULT;
 use airlift::format::{Name, Time};
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU64, NonZeroUsize};
 use std::path::PathBuf;
 
 const EXAMPLES: &str = "\
@@ -35,6 +35,9 @@ pub(crate) struct PackArgs {
     /// Threads that hash and encode; as many as there are processors when not given
     #[arg(long, value_name = "N")]
     pub(crate) threads: Option<NonZeroUsize>,
+    /// Most bytes a second that are read from the roots, such as 50MiB
+    #[arg(long, value_name = "RATE", value_parser = parse::rate)]
+    pub(crate) bwlimit: Option<NonZeroU64>,
     /// Sign with this key file, through ssh-keygen; several for several signatures
     #[arg(long, value_name = "KEY")]
     pub(crate) sign: Vec<PathBuf>,

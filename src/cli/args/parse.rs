@@ -3,6 +3,7 @@
 use crate::cli::size;
 use airlift::format::{Name, Time};
 use std::fmt;
+use std::num::NonZeroU64;
 use std::path::PathBuf;
 
 /// A length in bytes.
@@ -18,6 +19,13 @@ impl fmt::Display for Bytes {
 
 pub(crate) fn bytes(text: &str) -> Result<Bytes, String> {
     size::parse(text).map(Bytes)
+}
+
+/// Returns the bytes that may go in a second.
+pub(crate) fn rate(text: &str) -> Result<NonZeroU64, String> {
+    let rate =
+        size::parse(text).map_err(|_| format!("{text} is no rate; write it as 50MiB, 10MB or in bytes, a second"))?;
+    NonZeroU64::new(rate).ok_or_else(|| "at 0 bytes a second nothing would ever go".to_owned())
 }
 
 pub(crate) fn time(text: &str) -> Result<Time, String> {

@@ -1,9 +1,10 @@
 //! Arguments of `verify`.
 
 use super::look::{PlacesArgs, TrustArgs};
+use super::parse;
 use airlift::pipeline::verify::Depth;
 use clap::ValueEnum;
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU64, NonZeroUsize};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -25,6 +26,9 @@ pub(crate) struct VerifyArgs {
     /// Workers; as many as there are processors when not given
     #[arg(long, value_name = "N")]
     pub(crate) threads: Option<NonZeroUsize>,
+    /// Most bytes a second of content that are read, such as 50MiB
+    #[arg(long, value_name = "RATE", value_parser = parse::rate)]
+    pub(crate) bwlimit: Option<NonZeroU64>,
 }
 
 /// How deep a check goes.

@@ -1,9 +1,10 @@
 //! `airlift config`.
 
 use crate::cli::args::{Args, ConfigArgs, ConfigCommand, ShowArgs};
-use crate::cli::config::{Config, Origin, SETTINGS, Setting};
+use crate::cli::config::{Config, Kind, Origin, SETTINGS, Setting};
 use crate::cli::failure::Failure;
 use crate::cli::report::Report;
+use crate::cli::stores::state_directory;
 use airlift::format::OneLine;
 use clap::{Arg, Command, CommandFactory as _};
 use serde_json::{Value, json};
@@ -43,14 +44,10 @@ impl<'a> Line<'a> {
         let argument = argument_of(setting, program);
         let variable = argument.and_then(Arg::get_env).map(|name| name.to_string_lossy().into_owned());
         let (origin, value) = config.origin(setting, variable.as_deref());
-        let built_in = || {
-            let defaults = argument.map(Arg::get_default_values).unwrap_or_default();
-            defaults.first().map(|value| value.to_string_lossy().into_owned())
-        };
         let value = match origin {
             // The variables of credentials say that there are some, and hold them.
             Origin::Environment(_) if setting.key == "credentials_file" => None,
-            Origin::BuiltIn => built_in(),
+            Origin::BuiltIn => argument.and_then(|argument| built_in(setting, argument)),
             _ => value,
         };
         Line { key: setting.key, value, origin }
@@ -71,6 +68,18 @@ impl<'a> Line<'a> {
             Origin::BuiltIn => json!({ "kind": "built-in" }),
         };
         json!({ "key": self.key, "value": self.value, "origin": origin })
+    }
+}
+
+/// Returns the value of an option that nobody gives.
+fn built_in(setting: &Setting, argument: &Arg) -> Option<String> {
+    match setting.kind {
+        Kind::Switch => Some("false".to_owned()),
+        // Where local state lies follows from variables that are not this option's.
+        Kind::Path if setting.key == "state" => {
+            state_directory(None).ok().map(|path| path.to_string_lossy().into_owned())
+        }
+        _ => argument.get_default_values().first().map(|value| value.to_string_lossy().into_owned()),
     }
 }
 

@@ -5,6 +5,7 @@ use super::{missing, name_of};
 use crate::cli::args::ExportArgs;
 use crate::cli::failure::Failure;
 use crate::cli::opening::open_to_look;
+use crate::cli::pace::PacedProgress;
 use crate::cli::progress::Shown;
 use crate::cli::remedy;
 use crate::cli::report::Report;
@@ -27,11 +28,12 @@ pub(crate) fn run(args: &ExportArgs, report: &Report) -> Result<(), Failure> {
     let opened = open_to_look(&args.places.places, &args.vouch, report)?;
     let volumes = Volumes::new(opened.media().to_vec());
     let progress = Shown::new(report);
+    let paced = PacedProgress::new(&progress, args.bwlimit);
     let written = if is_stream {
         let mut out = io::BufWriter::with_capacity(1 << 20, io::stdout().lock());
-        write_tar(&opened, &volumes, &mut out, &progress)
+        write_tar(&opened, &volumes, &mut out, &paced)
     } else {
-        write_directory(&opened, &volumes, &args.to, &progress)
+        write_directory(&opened, &volumes, &args.to, &paced)
     };
     progress.finish();
     let written = written?;

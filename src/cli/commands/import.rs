@@ -5,6 +5,7 @@ use super::{missing, name_of, ranges};
 use crate::cli::args::{ImportArgs, TargetArgs};
 use crate::cli::failure::Failure;
 use crate::cli::opening::{TrustFiles, now, open_trusted};
+use crate::cli::pace::Pace;
 use crate::cli::progress::Shown;
 use crate::cli::remedy;
 use crate::cli::report::Report;
@@ -20,12 +21,13 @@ use airlift::pipeline::import::{
 use airlift::pipeline::inspect::Opened;
 use airlift::pipeline::sign::Keygen;
 use airlift::pipeline::volumes::Volumes;
-use airlift::store::IfMissing;
+use airlift::store::{IfMissing, Paced, Store};
 use airlift::trust::{Enrol, Namespace, Purpose, Step};
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 use std::num::NonZeroUsize;
 use std::path::Path;
+use std::sync::Arc;
 
 pub(crate) fn run(args: &ImportArgs, report: &Report) -> Result<(), Failure> {
     let ready = Ready::new(&args.target, report)?;
@@ -37,6 +39,8 @@ pub(crate) fn run(args: &ImportArgs, report: &Report) -> Result<(), Failure> {
     options.workers = args.workers;
     let shipment = ready.shipment()?;
     let progress = Shown::new(report);
+    let pace = Pace::new(args.bwlimit, progress.stop());
+    let store: Arc<dyn Store> = Arc::new(Paced::new(Arc::clone(&ready.target.store), move |len| pace.wait(len)));
     if args.dry_run {
         let looked = look(&shipment, &ready.target.store, &options, &progress);
         progress.finish();
@@ -44,7 +48,7 @@ pub(crate) fn run(args: &ImportArgs, report: &Report) -> Result<(), Failure> {
     }
     let sign = args.receipt_key.as_deref().map(|key| receipt_signer(key, shipment.bundle.head()));
     let sign: Option<&ReceiptSigner<'_>> = sign.as_ref().map(|sign| sign as &ReceiptSigner<'_>);
-    let imported = import(&shipment, &ready.target.store, &options, sign, &progress);
+    let imported = import(&shipment, &store, &options, sign, &progress);
     progress.finish();
     let imported = imported?;
     print(shipment.bundle, &imported, &ready.target.name, report)

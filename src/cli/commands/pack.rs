@@ -5,6 +5,7 @@ use super::{name_of, workers};
 use crate::cli::args::PackArgs;
 use crate::cli::failure::Failure;
 use crate::cli::opening::now;
+use crate::cli::pace::PacedProgress;
 use crate::cli::progress::Shown;
 use crate::cli::remedy;
 use crate::cli::report::Report;
@@ -36,7 +37,7 @@ pub(crate) fn run(args: &PackArgs, report: &Report) -> Result<(), Failure> {
         return dry_run(&options, report);
     }
     let progress = Shown::new(report);
-    let packed = pack(&options, &progress);
+    let packed = pack(&options, &PacedProgress::new(&progress, args.bwlimit));
     progress.finish();
     let packed = packed.map_err(|error| name_refused(error, report))?;
     note_skipped(&packed.skipped, report);

@@ -4,6 +4,7 @@ use super::{missing, name_of, workers};
 use crate::cli::args::VerifyArgs;
 use crate::cli::failure::Failure;
 use crate::cli::opening::{TrustFiles, open_trusted};
+use crate::cli::pace::PacedProgress;
 use crate::cli::progress::Shown;
 use crate::cli::remedy;
 use crate::cli::report::Report;
@@ -19,7 +20,8 @@ pub(crate) fn run(args: &VerifyArgs, report: &Report) -> Result<(), Failure> {
     let files = TrustFiles::read(&args.trust)?;
     let opened = open_trusted(&args.places.places, &args.trust, &files, report)?;
     let progress = Shown::new(report);
-    let findings = verify(&opened, opened.media(), args.depth.depth(), workers(args.threads), &progress);
+    let paced = PacedProgress::new(&progress, args.bwlimit);
+    let findings = verify(&opened, opened.media(), args.depth.depth(), workers(args.threads), &paced);
     progress.finish();
     let strays = note_strays(&opened, report)?;
     let outcome = Outcome { opened: &opened, findings: &findings, depth: args.depth.name(), strays };

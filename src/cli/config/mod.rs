@@ -4,7 +4,7 @@ mod read;
 mod settings;
 
 pub(crate) use read::Entry;
-pub(crate) use settings::{SETTINGS, Setting};
+pub(crate) use settings::{Kind, SETTINGS, Setting};
 
 use super::failure::Failure;
 use airlift::error::Class;

@@ -101,7 +101,7 @@ impl Reader<'_> {
 fn text_of(kind: Kind, value: &DeValue<'_>) -> Option<String> {
     match (kind, value) {
         (Kind::Switch, DeValue::Boolean(switch)) => Some(switch.to_string()),
-        (Kind::Count | Kind::Size, DeValue::Integer(number)) if number.radix() == 10 => {
+        (Kind::Count | Kind::Size | Kind::Rate, DeValue::Integer(number)) if number.radix() == 10 => {
             Some(number.as_str().to_owned())
         }
         (Kind::Switch | Kind::Count, _) => None,

@@ -1,5 +1,6 @@
 //! The options that the config file may hold, each once (C-40).
 
+use crate::cli::args::rate;
 use crate::cli::size;
 use airlift::format::Name;
 use airlift::pipeline::import::Prefix;
@@ -32,6 +33,8 @@ pub(crate) enum Kind {
     Count,
     /// A size, or bytes as a number (C-05).
     Size,
+    /// Bytes a second, more than 0 (C-33).
+    Rate,
     /// True or false.
     Switch,
 }
@@ -61,6 +64,7 @@ pub(crate) const SETTINGS: &[Setting] = &[
     setting("workers", Kind::Count),
     setting("threads", Kind::Count),
     setting("volume_size", Kind::Size),
+    setting("bwlimit", Kind::Rate),
     setting("quiet", Kind::Switch),
     setting("no_progress", Kind::Switch),
 ];
@@ -82,6 +86,7 @@ impl Kind {
             Kind::Prefix => "a prefix that ends in '/', as a text",
             Kind::Count => "a number from 1",
             Kind::Size => "a size such as \"4GiB\", or a number of bytes",
+            Kind::Rate => "a size such as \"50MiB\", or a number of bytes, a second",
             Kind::Switch => "true or false",
         }
     }
@@ -98,6 +103,7 @@ impl Kind {
             Kind::Prefix => Prefix::parse(value).map(drop).map_err(|error| error.to_string()),
             Kind::Count => value.parse::<NonZeroUsize>().map(drop).map_err(|error| error.to_string()),
             Kind::Size => size::parse(value).map(drop),
+            Kind::Rate => rate(value).map(drop),
         }
     }
 }

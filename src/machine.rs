@@ -257,10 +257,10 @@ impl Machine {
     ///
     /// # Errors
     /// The operating system refuses.
-    pub fn lock(&self, path: &Path) -> io::Result<Option<File>> {
+    pub fn lock(&self, path: &Path) -> io::Result<Option<Lock>> {
         let MachineFile { file, .. } = self.open(path, 0o600)?;
         match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => Ok(Some(file)),
+            Ok(()) => Ok(Some(Lock(file))),
             Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
             Err(errno) => Err(errno.into()),
         }
@@ -287,6 +287,17 @@ impl Machine {
 impl fmt::Debug for Machine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(if self.gate.is_some() { "Machine behind a gate" } else { "Machine" })
+    }
+}
+
+/// A locked file; free again when this is dropped.
+#[derive(Debug)]
+pub struct Lock(File);
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // Closing is not enough: a program that is just being started holds a copy until it runs.
+        let _ = rustix::fs::flock(&self.0, FlockOperation::Unlock);
     }
 }
 

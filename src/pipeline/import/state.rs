@@ -5,7 +5,7 @@ use super::error::ImportError;
 use super::mapping::{Mapping, Prefix};
 use crate::format::head::Release;
 use crate::format::{Digest, Head, Name, Proven, SignatureFile, Time};
-use crate::machine::Machine;
+use crate::machine::{Lock, Machine};
 use crate::media::MetaFile;
 use crate::pipeline::bundle::{BundleError, MetaSource, TrustedBundle};
 use crate::store::{Attributes, Condition, Key, KeyError, PartNumber, Store, StoreError, Tag, UploadedPart};
@@ -13,7 +13,7 @@ use crate::trust::policy::Expected;
 use crate::trust::{Authority, Installed, Purpose, authenticate};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
-use std::fs::{self, File};
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -297,7 +297,7 @@ impl MetaSource for StoreCopy {
 pub(super) struct LocalState {
     machine: Machine,
     directory: PathBuf,
-    _lock: Option<File>,
+    _lock: Option<Lock>,
 }
 
 /// What the local state knows of the installed release.

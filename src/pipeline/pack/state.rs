@@ -8,10 +8,9 @@ use super::{Attached, PackOptions};
 use crate::format::head::Release;
 use crate::format::packs::VolumeNumber;
 use crate::format::{Name, Sha256, Time};
-use crate::machine::Machine;
+use crate::machine::{Lock, Machine};
 use crate::pipeline::walk::{Links, Unsupported};
 use serde::{Deserialize, Serialize};
-use std::fs::File;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
@@ -29,7 +28,7 @@ pub(super) struct State {
     pub(super) dir: PathBuf,
     /// When packing began, by the first run.
     pub(super) created_at: Time,
-    _lock: File,
+    _lock: Lock,
 }
 
 /// What an earlier run has left.
@@ -240,7 +239,7 @@ pub(super) fn finished_head(machine: &Machine, out: &Path) -> Result<Option<Vec<
     Ok(Some(head))
 }
 
-fn lock(machine: &Machine, out: &Path, dir: &Path) -> Result<File, PackError> {
+fn lock(machine: &Machine, out: &Path, dir: &Path) -> Result<Lock, PackError> {
     let path = dir.join("lock");
     let locked = machine.lock(&path).map_err(PackError::io("lock", &path))?;
     locked.ok_or_else(|| PackError::OutputLocked { path: out.to_owned() })

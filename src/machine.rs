@@ -141,7 +141,7 @@ impl Machine {
         }
     }
 
-    /// Reads at an offset of a file, as [`FileExt::read_at`] does.
+    /// Reads at an offset of a file, as [`read_at`](std::os::unix::fs::FileExt::read_at) does.
     ///
     /// # Errors
     /// The operating system refuses.

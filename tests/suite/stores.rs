@@ -2,7 +2,7 @@
 
 use airlift::format::Proven;
 use airlift::store::{
-    Attributes, Condition, DirectoryStore, IfMissing, Key, MemoryStore, PartNumber, PartTag, Store, StoreError, Tag,
+    Attributes, Condition, DirectoryStore, Key, MemoryStore, PartNumber, PartTag, Store, StoreError, Tag,
     UploadId, UploadedPart, paging, probe_conditions,
 };
 use bytes::Bytes;
@@ -63,7 +63,7 @@ fn on_directory(test: fn(&Case)) {
 #[cfg(feature = "s3")]
 fn on_s3(name: &str, test: fn(&Case)) {
     let store = crate::weed::Weed::shared().store("conformance");
-    store.ensure_bucket(IfMissing::Create).expect("bucket");
+    store.ensure_bucket(airlift::store::IfMissing::Create).expect("bucket");
     test(&Case { store: &store, prefix: &format!("{name}/") });
 }
 

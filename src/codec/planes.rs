@@ -30,33 +30,42 @@ pub(super) fn join(word: Word, planes: &[u8], raw: &mut [u8]) {
 
 fn split_words<T: Bits<LEN>, const LEN: usize>(raw: &[u8], planes: &mut [u8]) {
     let plane_len = planes.len() / LEN;
-    let mut turned = [T::default(); BLOCK_COUNT];
-    for (index, block) in raw.as_chunks::<LEN>().0.chunks(BLOCK_COUNT).enumerate() {
-        for (turned, bytes) in turned.iter_mut().zip(block) {
-            *turned = T::turned(*bytes);
-        }
+    let (blocks, rest) = raw.as_chunks::<LEN>().0.as_chunks::<BLOCK_COUNT>();
+    for (index, block) in blocks.iter().enumerate() {
+        let turned = block.map(T::turned);
         for plane in 0..LEN {
             let start = plane * plane_len + index * BLOCK_COUNT;
-            for (byte, turned) in planes[start..start + block.len()].iter_mut().zip(&turned) {
+            for (byte, turned) in planes[start..start + BLOCK_COUNT].iter_mut().zip(&turned) {
                 *byte = turned.byte(plane);
             }
         }
+    }
+    let done = blocks.len() * BLOCK_COUNT;
+    for (index, bytes) in rest.iter().enumerate() {
+        let turned = T::turned(*bytes);
+        (0..LEN).for_each(|plane| planes[plane * plane_len + done + index] = turned.byte(plane));
     }
 }
 
 fn join_words<T: Bits<LEN>, const LEN: usize>(planes: &[u8], raw: &mut [u8]) {
     let plane_len = planes.len() / LEN;
-    for (index, block) in raw.as_chunks_mut::<LEN>().0.chunks_mut(BLOCK_COUNT).enumerate() {
-        let mut turned = [T::default(); BLOCK_COUNT];
-        for plane in 0..LEN {
-            let start = plane * plane_len + index * BLOCK_COUNT;
-            for (turned, byte) in turned.iter_mut().zip(&planes[start..start + block.len()]) {
-                turned.put(plane, *byte);
-            }
+    let planes: [&[u8]; LEN] = std::array::from_fn(|plane| &planes[plane * plane_len..(plane + 1) * plane_len]);
+    let word_at = |planes: &[&[u8]; LEN], index: usize| {
+        let mut turned = T::default();
+        (0..LEN).for_each(|plane| turned.put(plane, planes[plane][index]));
+        turned.turned_back()
+    };
+    let (blocks, rest) = raw.as_chunks_mut::<LEN>().0.as_chunks_mut::<BLOCK_COUNT>();
+    let done = blocks.len() * BLOCK_COUNT;
+    for (number, block) in blocks.iter_mut().enumerate() {
+        // Lengths that the compiler knows are what lets it turn many words at once.
+        let planes = planes.map(|plane| &plane[number * BLOCK_COUNT..][..BLOCK_COUNT]);
+        for (index, bytes) in block.iter_mut().enumerate() {
+            *bytes = word_at(&planes, index);
         }
-        for (bytes, turned) in block.iter_mut().zip(&turned) {
-            *bytes = turned.turned_back();
-        }
+    }
+    for (index, bytes) in rest.iter_mut().enumerate() {
+        *bytes = word_at(&planes, done + index);
     }
 }
 

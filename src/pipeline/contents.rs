@@ -3,10 +3,11 @@
 use super::bundle::{Bundle, BundleError};
 use super::lookup::Lookup;
 use super::progress::Progress;
+use super::proof::proves;
 use super::reader::{PackReader, SourceRead, ended_file_count};
 use super::resolve::{NoSpares, Resolver};
 use super::unpack::{Carried, Damage, ReferenceRun};
-use super::verify::{Finding, damage_finding, proves};
+use super::verify::{Finding, damage_finding};
 use super::volumes::{PackSource, Volumes};
 use crate::format::cover::{PackContent, Piece};
 use crate::format::packs::VolumeNumber;

@@ -11,6 +11,7 @@ pub mod lookup;
 pub mod pace;
 pub mod pack;
 pub mod progress;
+mod proof;
 pub mod reader;
 pub mod resolve;
 pub mod sign;

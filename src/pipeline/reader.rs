@@ -6,8 +6,8 @@
 use super::bundle::BundleError;
 use super::resolve::ResolveError;
 use super::unpack::{
-    Carried, Copies, Damage, DamageFact, ProvenIndex, ReferenceRun, Unpacker, base_fact, copy_repeats, read_index,
-    reference_runs, spread,
+    Arrived, Carried, Copies, Damage, DamageFact, ProvenIndex, ReferenceRun, Unpacker, base_fact, copy_repeats,
+    read_index, reference_runs, spread,
 };
 use super::volumes::PackSource;
 use crate::format::cover::PackContent;
@@ -65,7 +65,8 @@ impl PackReader {
     }
 
     /// Reads a copy of a pack into `raw`, which has the pack's raw length. `fill` puts the bytes of
-    /// references in their place, proven, or says why it can't.
+    /// references in their place, proven, or says why it can't. `arrived` hears of rows when their
+    /// proven bytes are in their place; of repeats it hears nothing.
     ///
     /// # Errors
     /// Those of `fill` that end the reading. Damage is no error.
@@ -75,6 +76,7 @@ impl PackReader {
         (source, copies): (&dyn PackSource, Copies),
         raw: &mut [u8],
         fill: &mut impl FnMut(&ReferenceRun, &mut [u8]) -> Result<Result<(), ResolveError>, E>,
+        arrived: &mut Arrived<'_>,
     ) -> Result<CopyRead, E> {
         let ProvenIndex { index, bad_copy } = match read_index(source, pack, copies) {
             Ok(proven) => proven,
@@ -84,19 +86,22 @@ impl PackReader {
             let damage = pack.index_damage(fact, 0..pack.content.rows.len());
             return Ok(CopyRead { bad_index: bad_copy, ..CopyRead::lost(pack, Some(index), damage) });
         }
-        let mut damages = self.unpacker.decode_new(pack, &index, source, raw);
+        let mut unfilled = Vec::new();
         let (mut absent, mut absent_rows) = (BTreeSet::new(), Vec::new());
         for run in reference_runs(&index) {
             match fill(&run, &mut raw[pack.range(&run.rows)])? {
-                Ok(()) => {}
+                Ok(()) => arrived(&mut run.rows.clone(), raw),
                 Err(ResolveError::Absent { volume }) => {
                     absent.insert(volume);
                     absent_rows.push(run.rows);
                 }
                 Err(ResolveError::NotCarried) => absent_rows.push(run.rows),
-                Err(error) => damages.push(reference_damage(pack, error, run.rows)),
+                Err(error) => unfilled.push(reference_damage(pack, error, run.rows)),
             }
         }
+        // References first: where new rows follow on them, these are hashed while they are at hand.
+        let mut damages = self.unpacker.decode_new(pack, &index, source, raw, arrived);
+        damages.append(&mut unfilled);
         copy_repeats(pack, &index, raw);
         let bad_rows = spread(&index, &damages, absent_rows);
         Ok(CopyRead { index: Some(index), bad_index: bad_copy, damages, absent, bad_rows })
@@ -116,7 +121,7 @@ impl PackReader {
     ) -> Result<Vec<SourceRead>, E> {
         let mut reads: Vec<SourceRead> = Vec::with_capacity(sources.len());
         for source in sources {
-            let read = self.read_copy(pack, (source.as_ref(), Copies::FirstGood), raw, fill)?;
+            let read = self.read_copy(pack, (source.as_ref(), Copies::FirstGood), raw, fill, &mut |_, _| {})?;
             let is_whole = read.is_whole();
             reads.push((source, read));
             if is_whole {
@@ -127,7 +132,7 @@ impl PackReader {
         if let Some(best) = best.filter(|best| best + 1 < reads.len()) {
             // A later copy has overwritten what the best one gave.
             let (source, _) = reads.remove(best);
-            let read = self.read_copy(pack, (source.as_ref(), Copies::FirstGood), raw, fill)?;
+            let read = self.read_copy(pack, (source.as_ref(), Copies::FirstGood), raw, fill, &mut |_, _| {})?;
             reads.push((source, read));
         }
         Ok(reads)

@@ -249,6 +249,17 @@ pub struct ReferenceRun {
     pub ordinal: u64,
 }
 
+/// Hears which rows of a pack have their proven bytes in their place in the raw bytes of the pack.
+pub type Arrived<'a> = dyn FnMut(&mut dyn Iterator<Item = usize>, &[u8]) + 'a;
+
+/// Returns the first `len` bytes of a buffer that only grows: to shrink it would mean to zero it again.
+pub(super) fn room(buffer: &mut Vec<u8>, len: usize) -> &mut [u8] {
+    if buffer.len() < len {
+        buffer.resize(len, 0);
+    }
+    &mut buffer[..len]
+}
+
 /// Decodes packs, one after the other; a worker keeps one. It holds one frame at a time.
 pub struct Unpacker {
     decoder: Decoder,
@@ -286,24 +297,27 @@ impl Unpacker {
 
     /// Reads the frames of a pack, proves and decodes them, and puts every new row at its place in
     /// `raw`, which has the pack's raw length. Returns what is damaged; the rows named there hold
-    /// anything.
+    /// anything. `arrived` hears of all others, frame by frame.
     pub fn decode_new(
         &mut self,
         pack: &Carried<'_>,
         index: &Index,
         source: &dyn PackSource,
         raw: &mut [u8],
+        arrived: &mut Arrived<'_>,
     ) -> Vec<Damage> {
         self.each_frame(&pack.place, index, source, |unpacker, frame, rows| {
-            unpacker.decode_frame(frame, &FrameLay { pack, rows }, raw)
+            unpacker.decode_frame(frame, &FrameLay { pack, rows }, raw)?;
+            arrived(&mut rows.iter().map(|&row| row as usize), raw);
+            Ok(())
         })
     }
 
     /// Reads the frames of a pack and compares the digests of their stored bytes only.
     pub fn check_stored(&mut self, pack: &Carried<'_>, index: &Index, source: &dyn PackSource) -> Vec<Damage> {
         self.each_frame(&pack.place, index, source, |unpacker, frame, rows| {
-            unpacker.stored.resize(frame.frame.stored_len as usize, 0);
-            frame.read(&mut unpacker.stored).map_err(|fact| (rows.to_vec(), fact))
+            let stored = room(&mut unpacker.stored, frame.frame.stored_len as usize);
+            frame.read(stored).map_err(|fact| (rows.to_vec(), fact))
         })
     }
 
@@ -345,10 +359,8 @@ impl Unpacker {
             // Stored chunks go straight to where they belong.
             stored.read(&mut raw[range.clone()]).map_err(all)?;
         } else {
-            self.stored.resize(frame.stored_len as usize, 0);
-            stored.read(&mut self.stored).map_err(all)?;
-            self.decode_to(codec, frame.raw_len as usize, contiguous, lay, raw)
-                .map_err(|error| all(DamageFact::Codec(error)))?;
+            stored.read(room(&mut self.stored, frame.stored_len as usize)).map_err(all)?;
+            self.decode_to(codec, frame, contiguous, lay, raw).map_err(|error| all(DamageFact::Codec(error)))?;
         }
         // The digest of a single stored chunk is the frame's, which has just been compared (F-108).
         if codec == Codec::Stored && lay.rows.len() == 1 { Ok(()) } else { lay.prove(raw) }
@@ -357,20 +369,21 @@ impl Unpacker {
     fn decode_to(
         &mut self,
         codec: Codec,
-        raw_len: usize,
+        frame: &Frame,
         contiguous: Option<Range<usize>>,
         lay: &FrameLay<'_>,
         raw: &mut [u8],
     ) -> Result<(), CodecError> {
+        let stored = &self.stored[..frame.stored_len as usize];
         if let Some(range) = contiguous {
-            return self.decoder.decode(codec, &self.stored, &mut raw[range]);
+            return self.decoder.decode(codec, stored, &mut raw[range]);
         }
-        self.frame.resize(raw_len, 0);
-        self.decoder.decode(codec, &self.stored, &mut self.frame)?;
+        let decoded = room(&mut self.frame, frame.raw_len as usize);
+        self.decoder.decode(codec, stored, decoded)?;
         let mut from = 0;
         for range in lay.ranges() {
             let len = range.len();
-            raw[range].copy_from_slice(&self.frame[from..from + len]);
+            raw[range].copy_from_slice(&decoded[from..from + len]);
             from += len;
         }
         Ok(())

@@ -3,9 +3,10 @@
 use super::bundle::{Bundle, BundleError, MetaSource as _};
 use super::lookup::Lookup;
 use super::progress::Progress;
+use super::proof::Proofs;
 use super::reader::{PackReader, ended_file_count};
 use super::resolve::{NoSpares, Resolver};
-use super::unpack::{Carried, Copies, Damage, ReferenceRun};
+use super::unpack::{Carried, Copies, Damage, ReferenceRun, room};
 use super::volumes::{PackSource, Volumes};
 use crate::error::Class;
 use crate::format::cover::{PackContent, Piece};
@@ -215,36 +216,20 @@ impl Check<'_> {
     }
 
     fn check_contents(&self, pack: &Carried<'_>, source: &dyn PackSource, worker: &mut CheckWorker) -> Vec<Damage> {
-        let (content, raw) = (pack.content, &mut worker.raw);
-        raw.resize(content.raw_len as usize, 0);
+        let (content, raw) = (pack.content, room(&mut worker.raw, pack.content.raw_len as usize));
         let mut fill = |run: &ReferenceRun, raw: &mut [u8]| Ok::<_, Infallible>(self.resolver.fill(content, run, raw));
-        let Ok(read) = worker.reader.read_copy(pack, (source, Copies::Both), raw, &mut fill);
+        let mut proofs = Proofs::new(pack);
+        let mut arrived = |rows: &mut dyn Iterator<Item = usize>, raw: &[u8]| proofs.add(rows, raw);
+        let Ok(read) = worker.reader.read_copy(pack, (source, Copies::Both), raw, &mut fill, &mut arrived);
         self.findings().missing_volumes.extend(&read.absent);
-        let is_good = |piece: &&Piece| !read.bad_rows[piece.rows.clone()].contains(&true);
-        let unproven = |piece: &&Piece| !proves(piece, &raw[pack.range(&piece.rows)]);
-        let pieces = content.pieces.iter().filter(is_good).filter(unproven).map(|piece| pack.piece_damage(piece));
-        read.bad_index.into_iter().chain(read.damages).chain(pieces).collect()
+        let unproven = proofs.finish(&read.bad_rows, raw).into_iter().map(|piece| pack.piece_damage(piece));
+        read.bad_index.into_iter().chain(read.damages).chain(unproven).collect()
     }
 }
 
 struct CheckWorker {
     reader: PackReader,
     raw: Vec<u8>,
-}
-
-/// Tells whether the bytes of a piece give the mark or SHA-256 behind it (F-23). A piece in the middle
-/// of a part proves nothing by itself: its chunks do.
-pub(in crate::pipeline) fn proves(piece: &Piece, bytes: &[u8]) -> bool {
-    let Some(file) = &piece.file else { return true };
-    if !piece.part.starts || !piece.part.ends {
-        return true;
-    }
-    let mut mark = piece.part.start();
-    mark.update(bytes);
-    match &piece.part.after {
-        Some(after) => mark == **after,
-        None => mark.digest() == file.sha256,
-    }
 }
 
 /// Reads `manifest`, `packs` and `README.txt` of one medium whole and compares lengths and digests (F-06).

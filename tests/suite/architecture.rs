@@ -23,8 +23,9 @@ const USES: [(&str, &[&str]); 12] = [
 /// Modules without files, sockets, clocks, threads, environment and randomness.
 const PURE: [&str; 5] = ["format", "chunking", "codec", "plan", "trust"];
 /// The parts of the standard library that turn values into values.
-const PURE_STD: [&str; 14] = [
+const PURE_STD: [&str; 15] = [
     "arch",
+    "array",
     "borrow",
     "cmp",
     "collections",

@@ -55,12 +55,12 @@ impl Decoder {
         if self.planes.len() < whole_len {
             self.planes.resize(whole_len, 0);
         }
-        let planes = &mut self.planes[..whole_len];
+        let mut planes: [&[u8]; Word::Eight as usize] = [&[]; Word::Eight as usize];
         let mut offset = 0;
-        for plane in planes.chunks_exact_mut(plane_len.max(1)) {
+        for (plane, room) in planes.iter_mut().zip(self.planes[..whole_len].chunks_exact_mut(plane_len.max(1))) {
             let (bytes, is_stored) = plane_bytes(stored, offset)?;
             offset += PLANE_HEADER_LEN;
-            decode_plane(&mut self.zstd, bytes, is_stored, plane).map_err(|error| error.moved(offset))?;
+            *plane = decode_plane(&mut self.zstd, bytes, is_stored, room).map_err(|error| error.moved(offset))?;
             offset += bytes.len();
         }
         let tail = &mut raw[whole_len..];
@@ -68,7 +68,7 @@ impl Decoder {
             return Err(CodecError::Breach { rule: "F-86", offset, why: "what follows the planes has a wrong length" });
         }
         tail.copy_from_slice(&stored[offset..]);
-        planes::join(word, planes, raw);
+        planes::join(word, &planes, raw);
         Ok(())
     }
 }
@@ -88,19 +88,25 @@ fn plane_bytes(stored: &[u8], offset: usize) -> Result<(&[u8], bool), CodecError
     Ok((bytes, header & PLANE_STORED != 0))
 }
 
-fn decode_plane(zstd: &mut DCtx<'_>, bytes: &[u8], is_stored: bool, plane: &mut [u8]) -> Result<(), CodecError> {
+/// Returns a plane: its bytes as they are stored, or what they decode to in `room`, which has its length.
+fn decode_plane<'a>(
+    zstd: &mut DCtx<'_>,
+    bytes: &'a [u8],
+    is_stored: bool,
+    room: &'a mut [u8],
+) -> Result<&'a [u8], CodecError> {
     let breach = |why| Err(CodecError::Breach { rule: "F-85", offset: 0, why });
     if is_stored {
-        if bytes.len() != plane.len() {
+        if bytes.len() != room.len() {
             return breach("a stored plane has a wrong length");
         }
-        plane.copy_from_slice(bytes);
-        return Ok(());
+        return Ok(bytes);
     }
-    if bytes.len() >= plane.len() {
+    if bytes.len() >= room.len() {
         return breach("a zstd plane is not shorter than the plane");
     }
-    decode_zstd(zstd, bytes, plane)
+    decode_zstd(zstd, bytes, room)?;
+    Ok(room)
 }
 
 fn decode_zstd(zstd: &mut DCtx<'_>, bytes: &[u8], raw: &mut [u8]) -> Result<(), CodecError> {

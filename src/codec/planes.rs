@@ -19,8 +19,8 @@ pub(super) fn split(word: Word, raw: &[u8], planes: &mut [u8]) {
     }
 }
 
-/// Joins planes to the whole words of `raw`.
-pub(super) fn join(word: Word, planes: &[u8], raw: &mut [u8]) {
+/// Joins planes to the whole words of `raw`: the first of `planes`, as many as a word has bytes.
+pub(super) fn join(word: Word, planes: &[&[u8]; Word::Eight as usize], raw: &mut [u8]) {
     match word {
         Word::Two => join_words::<u16, 2>(planes, raw),
         Word::Four => join_words::<u32, 4>(planes, raw),
@@ -47,9 +47,8 @@ fn split_words<T: Bits<LEN>, const LEN: usize>(raw: &[u8], planes: &mut [u8]) {
     }
 }
 
-fn join_words<T: Bits<LEN>, const LEN: usize>(planes: &[u8], raw: &mut [u8]) {
-    let plane_len = planes.len() / LEN;
-    let planes: [&[u8]; LEN] = std::array::from_fn(|plane| &planes[plane * plane_len..(plane + 1) * plane_len]);
+fn join_words<T: Bits<LEN>, const LEN: usize>(planes: &[&[u8]; Word::Eight as usize], raw: &mut [u8]) {
+    let planes: [&[u8]; LEN] = std::array::from_fn(|plane| planes[plane]);
     let word_at = |planes: &[&[u8]; LEN], index: usize| {
         let mut turned = T::default();
         (0..LEN).for_each(|plane| turned.put(plane, planes[plane][index]));

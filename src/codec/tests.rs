@@ -113,7 +113,9 @@ fn planes_are_those_of_the_specification() {
             }
             let mut joined = raw.clone();
             joined[..count * word_len].fill(0);
-            planes::join(word, &planes, &mut joined);
+            let mut each: [&[u8]; 8] = [&[]; 8];
+            each.iter_mut().zip(planes.chunks_exact(count.max(1))).for_each(|(one, plane)| *one = plane);
+            planes::join(word, &each, &mut joined);
             assert_eq!(joined, raw);
         }
     }

@@ -1,10 +1,10 @@
 //! Hashing: what each chunk and each file of a unit is, by many threads.
 
 use super::unit::{Hashes, Unit};
+use crate::chunking::Chunk;
 use crate::format::manifest::Row;
 use crate::format::{Digest, Mark, Sha256};
 use rayon::prelude::*;
-use std::ops::Range;
 
 /// Hashes units in manifest order.
 pub(super) struct Hasher {
@@ -20,33 +20,42 @@ impl Hasher {
 
     /// Hashes a unit with the threads of the current pool.
     pub(super) fn hash(&mut self, unit: &Unit) -> Hashes {
-        let Some(piece) = unit.piece else {
-            let (sha256s, rows) = rayon::join(|| hash_entries(unit), || hash_chunks(unit));
-            return Hashes { rows, sha256s, mark: None };
-        };
+        let Some(piece) = unit.piece else { return hash_entries(unit) };
         if piece.offset == 0 {
             self.mark = Mark::start();
         }
-        let mark = &mut self.mark;
         // One file is one chain: this is the part of the work that only one thread can do.
-        let ((), rows) = rayon::join(|| mark.update(unit.bytes()), || hash_chunks(unit));
+        let rows = hash_chunks(unit.bytes(), &unit.chunks, &mut self.mark);
         let sha256s = if piece.ends_file { vec![self.mark.digest()] } else { Vec::new() };
         Hashes { rows, sha256s, mark: Some(self.mark.clone()) }
     }
 }
 
-fn hash_entries(unit: &Unit) -> Vec<Sha256> {
-    let mut end = 0;
-    let next = |len: u64| {
-        let start = end;
-        end += len as usize;
-        start..end
+/// Hashes whole entries, each by one thread.
+fn hash_entries(unit: &Unit) -> Hashes {
+    let (mut bytes, mut chunks) = (unit.bytes(), &unit.chunks[..]);
+    let mut parts = Vec::with_capacity(unit.entries.len());
+    for entry in &unit.entries {
+        let own = (bytes.split_off(..entry.source.len as usize), chunks.split_off(..entry.row_count as usize));
+        let (Some(own_bytes), Some(own_chunks)) = own else { break };
+        parts.push((own_bytes, own_chunks));
+    }
+    let hash = |(bytes, chunks): (&[u8], &[Chunk])| {
+        let mut mark = Mark::start();
+        let rows = hash_chunks(bytes, chunks, &mut mark);
+        (mark.digest(), rows)
     };
-    let extents: Vec<Range<usize>> = unit.entries.iter().map(|entry| entry.source.len).map(next).collect();
-    extents.into_par_iter().map(|extent| Sha256::of(&unit.bytes()[extent])).collect()
+    let (sha256s, rows): (Vec<Sha256>, Vec<Vec<Row>>) = parts.into_par_iter().map(hash).unzip();
+    Hashes { rows: rows.into_iter().flatten().collect(), sha256s, mark: None }
 }
 
-fn hash_chunks(unit: &Unit) -> Vec<Row> {
-    let chunks = unit.chunks.par_iter().zip(unit.extents());
-    chunks.map(|(chunk, extent)| Row { digest: Digest::of(&unit.bytes()[extent]), len: chunk.len }).collect()
+/// Hashes chunks that follow each other, and lets SHA-256 go on over each while it is in the cache.
+fn hash_chunks(mut bytes: &[u8], chunks: &[Chunk], mark: &mut Mark) -> Vec<Row> {
+    let mut hash = |chunk: &Chunk| {
+        let own = bytes.split_off(..chunk.len as usize).unwrap_or_default();
+        let digest = Digest::of(own);
+        mark.update(own);
+        Row { digest, len: chunk.len }
+    };
+    chunks.iter().map(&mut hash).collect()
 }

@@ -2,8 +2,8 @@
 
 use airlift::format::Proven;
 use airlift::store::{
-    Attributes, Condition, DirectoryStore, Key, MemoryStore, PartNumber, PartTag, Store, StoreError, Tag,
-    UploadId, UploadedPart, paging, probe_conditions,
+    Attributes, Condition, DirectoryStore, Key, MemoryStore, PartNumber, PartTag, Store, StoreError, Tag, UploadId,
+    UploadedPart, paging, probe_conditions,
 };
 use bytes::Bytes;
 use std::collections::BTreeSet;

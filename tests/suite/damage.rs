@@ -675,6 +675,47 @@ fn a_good_copy_on_another_medium_makes_up_for_a_volume_that_is_none() {
     assert!(called.code == 0 && called.out == original().files[TUNED], "{}", called.err);
 }
 
+/// A file of three packs, the last in a volume of its own, between others.
+fn packs_about_a_large_file() -> Vec<HandPack<'static>> {
+    let large: Vec<u8> = (0..65 << 8).flat_map(|number: u32| number.to_le_bytes().repeat(1 << 10)).collect();
+    let random = |number, len| Random::new(number).bytes(len);
+    vec![
+        HandPack { volume: 1, files: vec![("models/base.bin", random(1, 9000))] },
+        HandPack { volume: 1, files: vec![("models/large.bin", large)] },
+        HandPack { volume: 2, files: vec![("models/next.bin", random(2, 7000)), ("models/vocab.txt", random(3, 60))] },
+        HandPack { volume: 2, files: vec![("models/zeta.bin", random(4, 5000))] },
+    ]
+}
+
+#[test]
+fn damage_in_the_middle_of_a_large_file_costs_that_file_alone_and_is_named_alone() {
+    let top = scratch();
+    let (place, out) = (top.path().join("bundle"), top.path().join("out"));
+    let lays = by_hand::write(&place, 1, &packs_about_a_large_file());
+    let packed = packs_about_a_large_file().into_iter().flat_map(|pack| pack.files);
+    let mut files: BTreeMap<_, _> = packed.map(|(path, bytes)| (path.to_owned(), bytes)).collect();
+    // The second pack lies behind the first and has as many rows and frames.
+    let second = lays[1].copy.end + (lays[1].index.end - lays[1].index.start);
+    flip(&place.join(V1), second);
+    // Nobody needs the third pack of a file that can't be had.
+    flip(&place.join(V2), 0);
+    flip(&place.join(V2), lays[2].index.start - 1);
+    let arguments = ["export", shown(&place), "--to", shown(&out)];
+    let called = original().call(&arguments);
+    assert_eq!(called.code, 3, "{}", called.err);
+    assert!(called.err.contains("1 file can't be had"), "{}", called.err);
+    assert_eq!(called.err.matches("volumes/00000").count(), 1, "{}", called.err);
+    assert!(called.err.contains(&format!("bytes {second} to ")), "{}", called.err);
+    let large = files.remove("models/large.bin").expect("a file");
+    assert!(files_below(&out) == files, "{:?}", files_below(&out).keys());
+    // Once the whole copy is there, only this file is written.
+    by_hand::write(&place, 1, &packs_about_a_large_file());
+    let called = original().call(&arguments);
+    assert_eq!(called.code, 0, "{}", called.err);
+    files.insert("models/large.bin".to_owned(), large);
+    assert!(files_below(&out) == files);
+}
+
 /// An attack on trust: how the bundle and the options are changed, and what comes of it.
 struct Attack {
     what: &'static str,

@@ -1,18 +1,23 @@
-//! Power cuts: the importer or the server is killed at chosen moments of an import, and repeating the
-//! command ends with the same objects, nothing left over, and nothing sent twice but what was in flight.
+//! Power cuts: the importer, the server or the exporter is killed at chosen moments, and repeating the
+//! command ends with the same objects or files, nothing left over, and nothing sent twice but what was in
+//! flight.
 
+use crate::by_hand::{self, HandPack};
+use crate::damage::scratch;
 use crate::fixture::{Packed, STREAM, Size, assert_same, objects, signer, upload_count};
+use crate::hostile::faults::{Act, Fault, set};
 use crate::program::{Transcript, airlift, files_below, shown, signer_line};
 use crate::tree::Random;
 use crate::weed::Weed;
 use airlift::format::Proven;
 use airlift::store::{Attributes, Condition, DirectoryStore, IfMissing, Key, Store as _};
 use serde_json::Value;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::{self, BufRead as _, BufReader, Write as _};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::{Arc, Condvar, Mutex, OnceLock};
@@ -274,6 +279,64 @@ fn a_killed_importer_goes_on_and_sends_again_only_what_was_in_flight() {
     }
     // The moments meet both: parts that had arrived, and parts on the way.
     assert!(kept_count > 0 && again_count > 0, "{kept_count} {again_count}");
+}
+
+/// Six packs in two volumes, with files of no bytes, of a few, and of many.
+fn six_packs() -> Vec<HandPack<'static>> {
+    const PATHS: [[&str; 3]; 6] = [
+        ["data/a/0", "data/a/1", "data/a/2"],
+        ["data/a/3", "data/b/c/0", "data/b/c/1"],
+        ["data/d/0", "data/d/1", "data/d/2"],
+        ["models/a/0", "models/a/1", "models/b"],
+        ["models/c", "models/d/0", "models/d/1"],
+        ["models/e", "models/f", "models/g"],
+    ];
+    let bytes = |seed, at| Random::new(seed).bytes([0, 700, 150_000][at]);
+    let files = |(seed, paths): (u64, [&'static str; 3])| (0..3).map(|at| (paths[at], bytes(seed, at))).collect();
+    (1..)
+        .zip(PATHS)
+        .map(|(seed, paths)| HandPack { volume: 1 + seed as u32 / 4, files: files((seed, paths)) })
+        .collect()
+}
+
+#[test]
+fn an_exporter_killed_at_any_write_or_read_goes_on_behind_what_has_its_name() {
+    let top = scratch();
+    let (place, out, signers) = (top.path().join("bundle"), top.path().join("out"), top.path().join("signers"));
+    by_hand::write(&place, 1, &six_packs());
+    fs::write(&signers, signer_line(signer().line())).expect("written");
+    let packed = six_packs().into_iter().flat_map(|pack| pack.files);
+    let files: BTreeMap<_, _> = packed.map(|(path, bytes)| (path.to_owned(), bytes)).collect();
+    let export = || {
+        let mut command = airlift(&["export", shown(&place), "--to", shown(&out), "--json"]);
+        command.env("AIRLIFT_ALLOWED_SIGNERS", &signers);
+        command
+    };
+    let mut named_counts = BTreeSet::new();
+    for (call, path) in [("write", "/out/"), ("read", "/bundle/volumes/")] {
+        for from in 1.. {
+            let mut command = export();
+            set(&mut command, &Fault { call, path, from, every: 0, act: Act::Kill });
+            let status = command.output().expect("run").status;
+            if !status.success() {
+                assert_eq!(status.signal(), Some(9), "{call} {from}");
+                let mut named = if out.exists() { files_below(&out) } else { BTreeMap::new() };
+                named.retain(|path, _| !path.starts_with(".airlift-export/"));
+                assert!(named.iter().all(|(path, bytes)| files.get(path) == Some(bytes)), "{call} {from}");
+                let repeated = Transcript::of(export());
+                assert_eq!(repeated.code, 0, "{call} {from}: {}", repeated.err);
+                assert_eq!(document(&repeated)["already"].as_u64(), Some(named.len() as u64), "{call} {from}");
+                named_counts.insert(named.len());
+            }
+            assert!(files_below(&out) == files, "{call} {from}");
+            fs::remove_dir_all(&out).expect("removed");
+            if status.success() {
+                break;
+            }
+        }
+    }
+    // The moments meet an empty directory and one with some of the files.
+    assert!(named_counts.len() > 2, "{named_counts:?}");
 }
 
 #[test]

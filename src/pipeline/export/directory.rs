@@ -89,6 +89,8 @@ struct Tree {
     parent: Option<(String, OwnedFd)>,
     /// Whole files that are still in the work directory: name there, and their place.
     whole: Vec<(String, EntryPath)>,
+    /// The file of several pieces that was wanted last.
+    wanted: Option<u64>,
     large: Option<Large>,
     next_name: u64,
     report: ExportReport,
@@ -96,7 +98,6 @@ struct Tree {
 
 /// A file of several pieces on its way.
 struct Large {
-    entry: u64,
     name: String,
     file: File,
 }
@@ -123,6 +124,7 @@ impl Tree {
             work,
             parent: None,
             whole: Vec::new(),
+            wanted: None,
             large: None,
             next_name: 0,
             report: ExportReport::default(),
@@ -252,7 +254,7 @@ impl Tree {
     fn take_large(&mut self, piece: &Piece, bytes: &[u8]) -> Result<(), ExportError> {
         if piece.offset == 0 {
             let (name, file) = self.create()?;
-            self.large = Some(Large { entry: piece.entry, name, file });
+            self.large = Some(Large { name, file });
         }
         let Some(large) = self.large.take() else { return Ok(()) };
         self.write(&large.file, piece, bytes)?;
@@ -275,11 +277,14 @@ impl Taker for Tree {
             return Ok(false);
         };
         if piece.offset > 0 {
-            return Ok(self.large.as_ref().is_some_and(|large| large.entry == piece.entry));
+            return Ok(self.wanted == Some(piece.entry));
         }
         if self.is_there(&piece.path, file)? {
             self.report.already_count += 1;
             return Ok(false);
+        }
+        if !piece.part.is_last {
+            self.wanted = Some(piece.entry);
         }
         Ok(true)
     }

@@ -10,20 +10,20 @@ use std::sync::OnceLock;
 
 /// Which calls fail, and how.
 #[derive(Clone, Copy)]
-pub(super) struct Fault<'a> {
+pub(crate) struct Fault<'a> {
     /// `read`, `write`, `sync` or `rename`.
-    pub(super) call: &'a str,
+    pub(crate) call: &'a str,
     /// What the path of the file has in it.
-    pub(super) path: &'a str,
+    pub(crate) path: &'a str,
     /// The first of these calls that fails, from 1.
-    pub(super) from: usize,
+    pub(crate) from: usize,
     /// Each so many calls another one; 0 where it is only one.
-    pub(super) every: usize,
-    pub(super) act: Act<'a>,
+    pub(crate) every: usize,
+    pub(crate) act: Act<'a>,
 }
 
 #[derive(Clone, Copy)]
-pub(super) enum Act<'a> {
+pub(crate) enum Act<'a> {
     /// The call fails with this number.
     Errno(rustix::io::Errno),
     /// The process is killed instead.
@@ -58,7 +58,7 @@ impl Bench {
 }
 
 /// Puts a fault before the libraries of a command.
-pub(super) fn set(command: &mut Command, fault: &Fault<'_>) {
+pub(crate) fn set(command: &mut Command, fault: &Fault<'_>) {
     let (what, file) = match fault.act {
         Act::Errno(errno) => (errno.raw_os_error().to_string(), None),
         Act::Kill => ("kill".to_owned(), None),

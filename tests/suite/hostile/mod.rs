@@ -3,7 +3,7 @@
 
 mod bench;
 mod chunks;
-mod faults;
+pub(crate) mod faults;
 mod manifest;
 mod media;
 mod paths;

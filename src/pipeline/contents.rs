@@ -59,8 +59,8 @@ pub trait Taker {
     ///
     /// # Errors
     /// It can't go on.
-    fn end_pack(&mut self) -> Result<(), Self::Error> {
-        Ok(())
+    fn end_pack(&mut self) -> Result<Step, Self::Error> {
+        Ok(Step::On)
     }
 }
 
@@ -201,7 +201,9 @@ impl<T: Taker> Supplier<'_, T> {
                     return Ok(Step::Stop);
                 }
             }
-            self.taker.end_pack()?;
+            if self.taker.end_pack()? == Step::Stop {
+                return Ok(Step::Stop);
+            }
         }
         self.spare.push(raw);
         self.progress.advance(content.raw_len, ended_file_count(&content));

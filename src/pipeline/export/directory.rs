@@ -1,5 +1,7 @@
 //! All files into a directory, never outside it and never over anything.
 
+use super::destination::{Destination, Parents, WORK};
+use super::settle::{Settler, Whole, split};
 use super::{ExportError, ExportReport};
 use crate::format::cover::Piece;
 use crate::format::manifest::FileFacts;
@@ -10,20 +12,19 @@ use crate::pipeline::contents::{Step, Taker, read_contents};
 use crate::pipeline::progress::Progress;
 use crate::pipeline::volumes::Volumes;
 use crate::pipeline::walk::twins::{self, Twins};
-use rustix::fd::OwnedFd;
-use rustix::fs::{self, AtFlags, FileType, FlockOperation, Mode, OFlags, RenameFlags};
+use crossbeam_channel::{Sender, bounded};
+use rustix::fs::{self, FileType, Mode, OFlags};
 use rustix::io::Errno;
 use sha2::Digest as _;
 use std::fs::File;
 use std::io::{Read as _, Write as _};
 use std::os::unix::fs::MetadataExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-/// Where files are until they are whole. No root can have this name (F-30).
-const WORK: &str = ".airlift-export";
 /// Memory for the names while twins are looked for, in bytes.
 const SORT_LEN: usize = 64 << 20;
-const DIR_FLAGS: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
+/// Packs whose files wait to be named while those of others are.
+const WAITING_COUNT: usize = 2;
 
 /// Writes all files and empty directories below `to`, which is created where it is not there. Files
 /// that are there already with the same bytes are left: a repeated call resumes.
@@ -37,12 +38,25 @@ pub fn write_directory(
     to: &Path,
     progress: &dyn Progress,
 ) -> Result<ExportReport, ExportError> {
-    let mut tree = Tree::open(to)?;
-    refuse_twins(bundle, &to.join(WORK), progress)?;
+    let to = Destination::open(to)?;
+    refuse_twins(bundle, &to.path.join(WORK), progress)?;
     progress.begin("export", bundle.head().totals.bytes, bundle.head().totals.files);
-    let read = read_contents(bundle, volumes, &mut tree, progress)?;
-    let report = ExportReport { read, ..std::mem::take(&mut tree.report) };
-    tree.close()?;
+    let (report, settled) = std::thread::scope(|scope| {
+        let (whole, written) = bounded(WAITING_COUNT);
+        let to = &to;
+        // The receiver ends with the thread: a writer never waits for one that failed.
+        let settler = scope.spawn(move || Settler::new(to).run(&written));
+        let mut writer = Writer::new(to, whole);
+        let read = read_contents(bundle, volumes, &mut writer, progress);
+        let report = read.map(|read| ExportReport { read, ..std::mem::take(&mut writer.report) });
+        // No more can come now.
+        drop(writer);
+        (report, settler.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+    });
+    // What settles was written before anything else failed.
+    settled?;
+    let report = report?;
+    to.close()?;
     Ok(report)
 }
 
@@ -80,15 +94,13 @@ fn each_new_name(
     Ok(())
 }
 
-/// The directory that is written.
-struct Tree {
-    path: PathBuf,
-    root: OwnedFd,
-    work: OwnedFd,
-    /// The directory of the last entry.
-    parent: Option<(String, OwnedFd)>,
-    /// Whole files that are still in the work directory: name there, and their place.
-    whole: Vec<(String, EntryPath)>,
+/// Writes files into the work directory.
+struct Writer<'a> {
+    to: &'a Destination,
+    parents: Parents<'a>,
+    /// Files of this pack that are whole.
+    whole: Vec<Whole>,
+    settler: Sender<Vec<Whole>>,
     /// The file of several pieces that was wanted last.
     wanted: Option<u64>,
     large: Option<Large>,
@@ -98,100 +110,22 @@ struct Tree {
 
 /// A file of several pieces on its way.
 struct Large {
-    name: String,
+    work_name: String,
     file: File,
 }
 
-impl Tree {
-    fn open(path: &Path) -> Result<Tree, ExportError> {
-        let failed = |action| move |source| ExportError::Io { action, path: path.to_owned(), source };
-        std::fs::create_dir_all(path).map_err(failed("create"))?;
-        // The one link that is followed is the path that the person named.
-        let root = fs::open(path, DIR_FLAGS.difference(OFlags::NOFOLLOW), Mode::empty())
-            .map_err(|error| failed("open")(error.into()))?;
-        match fs::mkdirat(&root, WORK, Mode::from_raw_mode(0o700)) {
-            Ok(()) | Err(Errno::EXIST) => {}
-            Err(error) => return Err(failed("write to")(error.into())),
-        }
-        let work = fs::openat(&root, WORK, DIR_FLAGS, Mode::empty());
-        let work = work.map_err(|error| failed("open the work directory of")(error.into()))?;
-        if fs::flock(&work, FlockOperation::NonBlockingLockExclusive).is_err() {
-            return Err(ExportError::InUse { path: path.to_owned() });
-        }
-        let tree = Tree {
-            path: path.to_owned(),
-            root,
-            work,
-            parent: None,
-            whole: Vec::new(),
-            wanted: None,
-            large: None,
-            next_name: 0,
-            report: ExportReport::default(),
-        };
-        tree.clear_work()?;
-        Ok(tree)
-    }
-
-    /// Removes what a killed run has left.
-    fn clear_work(&self) -> Result<(), ExportError> {
-        let failed = |error: Errno| self.failed("clear", WORK, error);
-        for item in fs::Dir::read_from(&self.work).map_err(failed)? {
-            let item = item.map_err(failed)?;
-            if !matches!(item.file_name().to_bytes(), b"." | b"..") {
-                fs::unlinkat(&self.work, item.file_name(), AtFlags::empty()).map_err(failed)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Ends the work: what is whole stays, what is not goes.
-    fn close(mut self) -> Result<(), ExportError> {
-        self.large = None;
-        self.clear_work()?;
-        fs::unlinkat(&self.root, WORK, AtFlags::REMOVEDIR).map_err(|error| self.failed("remove", WORK, error))?;
-        fs::syncfs(&self.root).map_err(|error| self.failed("sync", "", error))
-    }
-
-    fn failed(&self, action: &'static str, below: &str, error: Errno) -> ExportError {
-        ExportError::Io { action, path: self.path.join(below), source: error.into() }
-    }
-
-    /// Opens a directory one segment at a time, never through a link, and creates what is missing.
-    /// A segment is neither `..` nor has it a slash (F-34), so nothing leads out.
-    fn directory(&mut self, below: &str) -> Result<&OwnedFd, ExportError> {
-        let (path, last) = match self.parent.take() {
-            Some((path, last)) if path == below => (path, last),
-            _ => (below.to_owned(), self.make_directory(below)?),
-        };
-        Ok(&self.parent.insert((path, last)).1)
-    }
-
-    fn make_directory(&self, below: &str) -> Result<OwnedFd, ExportError> {
-        let mut here =
-            fs::openat(&self.root, ".", DIR_FLAGS, Mode::empty()).map_err(|error| self.failed("open", "", error))?;
-        for segment in below.split('/') {
-            match fs::mkdirat(&here, segment, Mode::from_raw_mode(0o777)) {
-                Ok(()) | Err(Errno::EXIST) => {}
-                Err(error) => return Err(self.failed("create", below, error)),
-            }
-            here = match fs::openat(&here, segment, DIR_FLAGS, Mode::empty()) {
-                Ok(next) => next,
-                Err(Errno::NOTDIR | Errno::LOOP) => {
-                    return Err(ExportError::InTheWay { path: self.path.join(below) });
-                }
-                Err(error) => return Err(self.failed("open", below, error)),
-            };
-        }
-        Ok(here)
+impl Writer<'_> {
+    fn new(to: &Destination, settler: Sender<Vec<Whole>>) -> Writer<'_> {
+        let (whole, report) = (Vec::new(), ExportReport::default());
+        Writer { to, parents: Parents::new(to), whole, settler, wanted: None, large: None, next_name: 0, report }
     }
 
     /// Tells whether the file is there already with the bytes that are due.
     fn is_there(&mut self, path: &EntryPath, due: &FileFacts) -> Result<bool, ExportError> {
         let (above, name) = split(path);
-        let in_the_way = ExportError::InTheWay { path: self.path.join(path.as_str()) };
-        let shown = self.path.join(path.as_str());
-        let directory = self.directory(above)?;
+        let in_the_way = ExportError::InTheWay { path: self.to.path.join(path.as_str()) };
+        let shown = self.to.path.join(path.as_str());
+        let directory = self.parents.directory(above)?;
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let mut file = match fs::openat(directory, name, flags, Mode::empty()) {
             Ok(file) => File::from(file),
@@ -221,45 +155,25 @@ impl Tree {
         let name = self.next_name.to_string();
         self.next_name += 1;
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let file = fs::openat(&self.work, &name, flags, Mode::from_raw_mode(0o666));
-        let file = file.map_err(|error| self.failed("create a file in", WORK, error))?;
+        let file = fs::openat(&self.to.work, &name, flags, Mode::from_raw_mode(0o666));
+        let file = file.map_err(|error| self.to.failed("create a file in", WORK, error))?;
         Ok((name, File::from(file)))
     }
 
     fn write(&self, mut file: &File, piece: &Piece, bytes: &[u8]) -> Result<(), ExportError> {
-        let path = || self.path.join(piece.path.as_str());
+        let path = || self.to.path.join(piece.path.as_str());
         file.write_all(bytes).map_err(|source| ExportError::Io { action: "write", path: path(), source })
-    }
-
-    /// Moves a whole file to its place, where nothing may be.
-    fn settle(&mut self, name: &str, path: &EntryPath) -> Result<(), ExportError> {
-        let (above, last) = split(path);
-        let shown = self.path.join(path.as_str());
-        self.directory(above)?;
-        let Some((_, directory)) = &self.parent else { return Ok(()) };
-        let work = &self.work;
-        let moved = match fs::renameat_with(work, name, directory, last, RenameFlags::NOREPLACE) {
-            // Some file systems can't tell whether they would replace something, but can link.
-            Err(Errno::INVAL | Errno::NOSYS) => fs::linkat(work, name, directory, last, AtFlags::empty())
-                .and_then(|()| fs::unlinkat(work, name, AtFlags::empty())),
-            moved => moved,
-        };
-        match moved {
-            Ok(()) => Ok(()),
-            Err(Errno::EXIST) => Err(ExportError::InTheWay { path: shown }),
-            Err(error) => Err(ExportError::Io { action: "write", path: shown, source: error.into() }),
-        }
     }
 
     fn take_large(&mut self, piece: &Piece, bytes: &[u8]) -> Result<(), ExportError> {
         if piece.offset == 0 {
-            let (name, file) = self.create()?;
-            self.large = Some(Large { name, file });
+            let (work_name, file) = self.create()?;
+            self.large = Some(Large { work_name, file });
         }
         let Some(large) = self.large.take() else { return Ok(()) };
         self.write(&large.file, piece, bytes)?;
         if piece.part.is_last {
-            self.whole.push((large.name, piece.path.clone()));
+            self.whole.push(Whole { work_name: large.work_name, path: piece.path.clone() });
         } else {
             self.large = Some(large);
         }
@@ -267,13 +181,13 @@ impl Tree {
     }
 }
 
-impl Taker for Tree {
+impl Taker for Writer<'_> {
     type Error = ExportError;
 
     fn wants(&mut self, piece: &Piece) -> Result<bool, ExportError> {
         let Some(file) = &piece.file else {
             // A directory needs no bytes, so no pack is read for it.
-            self.directory(piece.path.as_str())?;
+            self.parents.directory(piece.path.as_str())?;
             return Ok(false);
         };
         if piece.offset > 0 {
@@ -292,9 +206,9 @@ impl Taker for Tree {
     fn take(&mut self, piece: &Piece, bytes: &[u8]) -> Result<Step, ExportError> {
         let Some(file) = &piece.file else { return Ok(Step::On) };
         if piece.offset == 0 && piece.part.is_last {
-            let (name, new) = self.create()?;
+            let (work_name, new) = self.create()?;
             self.write(&new, piece, bytes)?;
-            self.whole.push((name, piece.path.clone()));
+            self.whole.push(Whole { work_name, path: piece.path.clone() });
         } else {
             self.take_large(piece, bytes)?;
         }
@@ -313,20 +227,11 @@ impl Taker for Tree {
         Ok(Step::On)
     }
 
-    /// Files get their names when their bytes are on the disk, many at a time.
-    fn end_pack(&mut self) -> Result<(), ExportError> {
-        if self.whole.is_empty() {
-            return Ok(());
-        }
-        fs::syncfs(&self.work).map_err(|error| self.failed("sync", "", error))?;
-        for (name, path) in std::mem::take(&mut self.whole) {
-            self.settle(&name, &path)?;
-        }
-        Ok(())
+    /// Files get their names when their bytes are on the disk, many at a time. A pack that ends none is
+    /// made durable too: the disk is never behind by much.
+    fn end_pack(&mut self) -> Result<Step, ExportError> {
+        // The settler ends before this one does only where it failed.
+        let sent = self.settler.send(std::mem::take(&mut self.whole));
+        Ok(if sent.is_ok() { Step::On } else { Step::Stop })
     }
-}
-
-/// Returns the directory and the name of a file; F-36 gives every file at least two segments.
-fn split(path: &EntryPath) -> (&str, &str) {
-    path.as_str().rsplit_once('/').unwrap_or(("", path.as_str()))
 }

@@ -3,8 +3,10 @@
 //! No byte leaves before it is proven. [`write_file`] and [`write_tar`] stop at the first that can't
 //! be had; [`write_directory`] leaves out the files that can't and names them.
 
+mod destination;
 mod directory;
 mod error;
+mod settle;
 mod stream;
 
 pub use directory::write_directory;

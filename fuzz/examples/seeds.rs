@@ -35,7 +35,8 @@ fn main() -> Done {
     frames(&seeds)?;
     vectors(&seeds)?;
     texts(&seeds)?;
-    states(&seeds)
+    states(&seeds)?;
+    programs(&seeds)
 }
 
 struct Seeds(PathBuf);
@@ -345,4 +346,29 @@ fn states(seeds: &Seeds) -> Done {
     let listed = [path.as_bytes(), &[0, 0], &9u64.to_le_bytes(), &[0; 32]].concat();
     let entries = [&b"airlift entries 1\n"[..], &(listed.len() as u16).to_le_bytes(), &listed, &[0, 0]].concat();
     seeds.put("pack_state", &[&[2], &entries])
+}
+
+/// Programs of a forger (`tests/suite/forge`): one step of each kind on each file and structure, and calls
+/// that bring the volumes one by one or are stopped.
+fn programs(seeds: &Seeds) -> Done {
+    let step = |kind: u8, which: u8, place: u16, field: u8, value: u16| {
+        let ([place_low, place_high], [low, high]) = (place.to_le_bytes(), value.to_le_bytes());
+        [kind, which, place_low, place_high, field, 0, low, high]
+    };
+    for base in 0..3u8 {
+        for kind in 0..22 {
+            for which in 0..8 {
+                seeds.put("import", &[&[base], &step(kind, which, 1 + u16::from(kind), which / 2, 1)])?;
+            }
+        }
+        let by_one = [0b1100, 0b1010, 0b0110].map(|absent| step(31, 0, 0, 0, absent)).concat();
+        seeds.put("import", &[&[base], &by_one])?;
+        for stop in 1..4 {
+            let stopped = [20, 90, 511].map(|after| step(31, stop, after, 1, 0)).concat();
+            seeds.put("import", &[&[base], &stopped])?;
+        }
+        // A volume is damaged, then the good one comes on a second medium.
+        seeds.put("import", &[&[base], &step(0, 5, 200, 0, 1), &step(31, 0, 0, 0, 0), &step(31, 0, 0, 16, 0)])?;
+    }
+    Ok(())
 }

@@ -5,14 +5,13 @@
 
 use airlift::pipeline::import::torn;
 use libfuzzer_sys::fuzz_target;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::LazyLock;
 
-/// Files here are kept in memory: making them durable takes no time.
-const MEMORY: &str = "/dev/shm";
+#[path = "shared/place.rs"]
+mod place;
 
-static PLACE: LazyLock<PathBuf> =
-    LazyLock::new(|| Path::new(MEMORY).join(format!("airlift-fuzz-import-{}", std::process::id())));
+static PLACE: LazyLock<PathBuf> = LazyLock::new(|| place::make("import-state"));
 
 fuzz_target!(|bytes: &[u8]| {
     match bytes.split_first() {

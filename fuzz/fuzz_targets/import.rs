@@ -1,0 +1,34 @@
+//! Signed bundles, changed by a carrier or a hostile signer and imported in any number of calls, some of
+//! them stopped: nothing unproven is ever visible in the store.
+//!
+//! Input: which bundle (u8), steps of eight bytes (`tests/suite/forge`), some of them calls.
+#![no_main]
+#![expect(dead_code, reason = "the tests use more of what they share")]
+
+use libfuzzer_sys::fuzz_target;
+
+#[path = "../../tests/suite/authenticator.rs"]
+mod authenticator;
+#[path = "import/bases.rs"]
+mod bases;
+#[path = "../../tests/suite/by_hand.rs"]
+mod by_hand;
+#[path = "import/due.rs"]
+mod due;
+#[path = "../../tests/suite/fixture.rs"]
+mod fixture;
+#[path = "../../tests/suite/forge/mod.rs"]
+mod forge;
+#[path = "shared/place.rs"]
+mod place;
+#[path = "import/scene.rs"]
+mod scene;
+#[path = "../../tests/suite/tree.rs"]
+mod tree;
+
+fuzz_target!(|bytes: &[u8]| {
+    if let Some((&which, program)) = bytes.split_first() {
+        let bases = &*bases::SMALL;
+        scene::Scene::new(&bases[usize::from(which) % bases.len()]).play(program);
+    }
+});

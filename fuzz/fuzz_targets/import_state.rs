@@ -11,7 +11,7 @@ use std::sync::LazyLock;
 #[path = "shared/place.rs"]
 mod place;
 
-static PLACE: LazyLock<PathBuf> = LazyLock::new(|| place::make("import-state"));
+static PLACE: LazyLock<PathBuf> = LazyLock::new(|| place::make("import-state").join("state"));
 
 fuzz_target!(|bytes: &[u8]| {
     match bytes.split_first() {

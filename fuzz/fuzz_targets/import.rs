@@ -5,12 +5,12 @@
 #![no_main]
 #![expect(dead_code, reason = "the tests use more of what they share")]
 
+use forge::bases::{self, Base};
 use libfuzzer_sys::fuzz_target;
+use std::sync::LazyLock;
 
 #[path = "../../tests/suite/authenticator.rs"]
 mod authenticator;
-#[path = "import/bases.rs"]
-mod bases;
 #[path = "../../tests/suite/by_hand.rs"]
 mod by_hand;
 #[path = "import/due.rs"]
@@ -26,9 +26,10 @@ mod scene;
 #[path = "../../tests/suite/tree.rs"]
 mod tree;
 
+static BASES: LazyLock<[Base; 3]> = LazyLock::new(|| bases::small(&scene::PLACE));
+
 fuzz_target!(|bytes: &[u8]| {
     if let Some((&which, program)) = bytes.split_first() {
-        let bases = &*bases::SMALL;
-        scene::Scene::new(&bases[usize::from(which) % bases.len()]).play(program);
+        scene::Scene::new(&BASES[usize::from(which) % BASES.len()]).play(program);
     }
 });

@@ -1,9 +1,10 @@
 //! One program played: the bundle is changed and imported, and the store looked at after each call.
 
-use crate::bases::{Base, PLACE};
 use crate::due::{self, Due};
 use crate::fixture::{STREAM, allowed_signers, import_options, name, signer, terms};
+use crate::forge::bases::Base;
 use crate::forge::{self, CALLER_KINDS, Files, Forge, Step};
+use crate::place;
 use airlift::error::Class;
 use airlift::format::Head;
 use airlift::machine::{Gate, Machine};
@@ -19,6 +20,7 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, HashSet};
 use std::fs;
 use std::num::NonZeroUsize;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, LazyLock};
 
@@ -29,6 +31,8 @@ const CALL_COUNT_MAX: usize = 3;
 const REFUSALS: [Class; 6] =
     [Class::Usage, Class::Untrusted, Class::Damaged, Class::Refused, Class::BaseMissing, Class::Older];
 
+/// Where this process keeps its files.
+pub(crate) static PLACE: LazyLock<PathBuf> = LazyLock::new(|| place::make("import"));
 static SIGNERS: LazyLock<AllowedSigners> = LazyLock::new(allowed_signers);
 
 type Objects = BTreeMap<String, Bytes>;

@@ -3,6 +3,7 @@
 //!
 //! A program of such steps is bytes, eight a step, so that a fuzzer can write it as well as a seed.
 
+pub(crate) mod bases;
 mod carrier;
 mod edit;
 mod layout;

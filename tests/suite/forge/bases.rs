@@ -1,16 +1,14 @@
-//! The bundles that a program begins with, made once a process.
+//! The bundles that a program begins with.
 
+use super::Files;
 use crate::by_hand::{HandPack, write_as};
 use crate::fixture::{name, pack_options, sign};
-use crate::forge::{self, Files};
-use crate::place;
 use crate::tree::{self, Random, Tree};
 use airlift::codec::{Codec, Encoder, Kind, Word};
 use airlift::pipeline::pack::pack;
 use airlift::pipeline::progress::Quiet;
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
-use std::sync::LazyLock;
+use std::path::Path;
 
 /// A bundle, and what it is made of.
 pub(crate) struct Base {
@@ -19,14 +17,13 @@ pub(crate) struct Base {
     pub(crate) sources: BTreeMap<String, Vec<u8>>,
 }
 
-/// Where this process keeps its files.
-pub(crate) static PLACE: LazyLock<PathBuf> = LazyLock::new(|| place::make("import"));
-
-/// Bundles that are imported in a millisecond.
-pub(crate) static SMALL: LazyLock<[Base; 3]> = LazyLock::new(|| [small_files(), several_volumes(), tensors()]);
+/// Returns bundles that are read in a millisecond, made in this directory.
+pub(crate) fn small(top: &Path) -> [Base; 3] {
+    [small_files(top), several_volumes(top), tensors(top)]
+}
 
 /// Returns what the packer makes of small files: frames of several chunks, repeats, empty files.
-fn small_files() -> Base {
+fn small_files(top: &Path) -> Base {
     let mut random = Random::new(1);
     let (text, noise) = (random.text(3000), random.bytes(300));
     let files = [
@@ -40,11 +37,11 @@ fn small_files() -> Base {
     ];
     let mut tree: Tree = files.map(|(path, bytes)| (path.to_owned(), Some(bytes))).into();
     tree.insert("models/nothing/here".to_owned(), None);
-    packed("small", &tree)
+    packed(top, "small", &tree)
 }
 
 /// Returns what the packer makes of tensors: planes, and a copy with one tensor changed.
-fn tensors() -> Base {
+fn tensors(top: &Path) -> Base {
     let mut random = Random::new(2);
     let weights = random.weights(140_000);
     let mut tuned = weights.clone();
@@ -54,14 +51,14 @@ fn tensors() -> Base {
         ("models/tuned.safetensors", tree::safetensors(&[70_000, 70_000], &tuned)),
         ("datasets/x", b"x".to_vec()),
     ];
-    packed("tensors", &files.map(|(path, bytes)| (path.to_owned(), Some(bytes))).into())
+    packed(top, "tensors", &files.map(|(path, bytes)| (path.to_owned(), Some(bytes))).into())
 }
 
-fn packed(what: &str, tree: &Tree) -> Base {
-    let top = PLACE.join(what);
-    tree::write(&top, tree);
-    let roots = ["models", "datasets"].map(|root| (name(root), top.join(root)));
-    let options = pack_options(roots.to_vec(), &PLACE.join(format!("{what}-bundle")), 1);
+fn packed(top: &Path, what: &str, tree: &Tree) -> Base {
+    let source = top.join(what);
+    tree::write(&source, tree);
+    let roots = ["models", "datasets"].map(|root| (name(root), source.join(root)));
+    let options = pack_options(roots.to_vec(), &top.join(format!("{what}-bundle")), 1);
     pack(&options, &Quiet).expect("packed");
     sign(&options.out);
     let sources = tree.iter().filter_map(|(path, bytes)| Some((path.clone(), bytes.clone()?)));
@@ -69,7 +66,7 @@ fn packed(what: &str, tree: &Tree) -> Base {
 }
 
 /// Returns six packs in three volumes that refer to each other, in frames of every codec.
-fn several_volumes() -> Base {
+fn several_volumes(top: &Path) -> Base {
     let mut random = Random::new(3);
     let (weights, text, noise) = (random.weights(2000), random.text(1500), random.bytes(500));
     let files = |files: &[(&'static str, &[u8])]| files.iter().map(|(path, bytes)| (*path, bytes.to_vec())).collect();
@@ -81,7 +78,7 @@ fn several_volumes() -> Base {
         HandPack { volume: 3, files: files(&[("models/e", &text), ("models/f", &noise), ("models/g", &weights)]) },
         HandPack { volume: 3, files: files(&[("models/h", b"the last")]) },
     ];
-    let out = PLACE.join("volumes-bundle");
+    let out = top.join("volumes-bundle");
     let kind = |chunk: &[u8]| match chunk {
         chunk if *chunk == *weights => Kind::Planes(Word::Two),
         chunk if *chunk == *text => Kind::Zstd,
@@ -97,6 +94,22 @@ fn several_volumes() -> Base {
     base(&out, sources.map(|(path, bytes)| (path.to_owned(), bytes)).collect())
 }
 
+/// Returns a file of two parts in two volumes, and one that refers to its first chunk.
+pub(crate) fn two_parts(top: &Path) -> Base {
+    let mut large = vec![0; 33 << 20];
+    large[..1000].copy_from_slice(&Random::new(4).bytes(1000));
+    let small = large[..4 << 20].to_vec();
+    let packs = [
+        HandPack { volume: 1, files: vec![("datasets/a", b"a".to_vec())] },
+        HandPack { volume: 1, files: vec![("models/large", large)] },
+        HandPack { volume: 2, files: vec![("models/small", small)] },
+    ];
+    let out = top.join("parts-bundle");
+    write_as(&out, 1, &packs, &|chunk| (Codec::Stored.id(), chunk.to_vec()));
+    let sources = packs.into_iter().flat_map(|pack| pack.files);
+    base(&out, sources.map(|(path, bytes)| (path.to_owned(), bytes)).collect())
+}
+
 fn base(bundle: &Path, sources: BTreeMap<String, Vec<u8>>) -> Base {
-    Base { files: forge::read(bundle), sources }
+    Base { files: super::read(bundle), sources }
 }

@@ -1,7 +1,7 @@
 //! Signed bundles, changed by a carrier or a hostile signer and imported in any number of calls, some of
 //! them stopped: nothing unproven is ever visible in the store.
 //!
-//! Input: which bundle (u8), steps of eight bytes (`tests/suite/forge`), some of them calls.
+//! Input: which bundle (u8), steps of eight bytes (`import/program.rs`), some of them calls.
 #![no_main]
 #![expect(dead_code, reason = "the tests use more of what they share")]
 
@@ -21,6 +21,8 @@ mod fixture;
 mod forge;
 #[path = "shared/place.rs"]
 mod place;
+#[path = "import/program.rs"]
+mod program;
 #[path = "import/scene.rs"]
 mod scene;
 #[path = "../../tests/suite/tree.rs"]

@@ -19,6 +19,8 @@ mod fixture;
 mod forge;
 #[path = "shared/place.rs"]
 mod place;
+#[path = "import/program.rs"]
+mod program;
 #[path = "import/scene.rs"]
 mod scene;
 #[path = "../../tests/suite/tree.rs"]

@@ -129,7 +129,7 @@ fn program(random: &mut Random) -> Vec<Step> {
 }
 
 /// Returns the bundle of a seed, and the steps that made it. Signatures are no matter of the second reader.
-fn changed(bases: &[Base; 4], seed: u64) -> (Files, Vec<Step>) {
+fn changed(bases: &[Base; 4], seed: u64) -> (&Base, Files, Vec<Step>) {
     let mut random = Random::new(seed + 1);
     // Tensors and parts take the second reader long.
     let base = match random.below(100) {
@@ -138,15 +138,23 @@ fn changed(bases: &[Base; 4], seed: u64) -> (Files, Vec<Step>) {
         8..50 => 1,
         _ => 0,
     };
+    let base = &bases[base];
     let sign = |head: &[u8]| signer().sign(&format!("airlift-head@v1/{STREAM}"), head);
-    let mut forge = Forge::new(&bases[base].files, &sign);
+    let mut forge = Forge::new(&base.files, &sign);
     let steps = program(&mut random);
     steps.iter().for_each(|step| forge.take(step));
     let mut files = forge.files;
     files.retain(|name, _| !name.starts_with("signatures/"));
     // Where there is no head there is no bundle, and nothing to have a verdict on.
-    files.entry("head.json".to_owned()).or_insert_with(|| bases[base].files["head.json"].clone());
-    (files, steps)
+    files.entry("head.json".to_owned()).or_insert_with(|| base.files["head.json"].clone());
+    (base, files, steps)
+}
+
+/// Tells whether these are the files that the bundle was packed from.
+fn is_made_of(base: &Base, entries: &BTreeMap<String, Option<String>>) -> bool {
+    let digests = base.sources.iter().map(|(path, bytes)| (path.clone(), Sha256::of(bytes).to_string()));
+    let files = entries.iter().filter_map(|(path, digest)| Some((path.clone(), digest.clone()?)));
+    digests.eq(files)
 }
 
 #[test]
@@ -159,10 +167,13 @@ fn both_readers_give_one_verdict_on_changed_bundles() {
     let mut second = Second::new();
     let (mut differences, mut accepted_count) = (Vec::new(), 0);
     for seed in 0..count {
-        let (files, steps) = changed(&bases, seed);
+        let (base, files, steps) = changed(&bases, seed);
         forge::write(&bundle, files.iter());
         let (ours, theirs) = (judge(&bundle), second.judge(&bundle));
-        accepted_count += u64::from(matches!(ours, Verdict::Accepted(_)));
+        if let Verdict::Accepted(entries) = &ours {
+            accepted_count += 1;
+            assert!(steps.iter().any(Step::is_signed) || is_made_of(base, entries), "seed {seed}, {steps:?}");
+        }
         if !ours.agrees(&theirs, steps.len() == 1) {
             differences.push(format!("seed {seed}, {steps:?}\n  library: {ours:?}\n  second: {theirs:?}"));
         }

@@ -4,7 +4,7 @@ use crate::due::{self, Due};
 use crate::fixture::{STREAM, allowed_signers, import_options, name, signer, terms};
 use crate::forge::bases::Base;
 use crate::forge::{self, CALLER_KINDS, Files, Forge, Step};
-use crate::place;
+use crate::{place, program};
 use airlift::error::Class;
 use airlift::format::Head;
 use airlift::machine::{Gate, Machine};
@@ -65,7 +65,7 @@ impl<'a> Scene<'a> {
         };
         let mut forge = Forge::new(&base.files, &sign);
         let mut call_count = 0;
-        for step in forge::steps(program).take(STEP_COUNT_MAX) {
+        for step in program::steps(program).take(STEP_COUNT_MAX) {
             if step.kind < CALLER_KINDS {
                 forge.take(&step);
             } else if call_count < CALL_COUNT_MAX {

@@ -1,7 +1,7 @@
 //! A bundle in memory, changed step by step: by a careless carrier, who has no key, and by a hostile
 //! signer, who makes every digest above a change agree and signs again.
 //!
-//! A program of such steps is bytes, eight a step, so that a fuzzer can write it as well as a seed.
+//! A step is a few numbers, any numbers, so that a fuzzer can write a program as well as a seed.
 
 pub(crate) mod bases;
 mod carrier;
@@ -17,10 +17,7 @@ use std::path::Path;
 /// The files of a bundle by their path below its directory.
 pub(crate) type Files = BTreeMap<String, Vec<u8>>;
 
-/// The length of a step in bytes.
-pub(crate) const STEP_LEN: usize = 8;
-/// Kinds of steps; a program that is more than a forger's uses those behind [`CALLER_KINDS`].
-const KIND_COUNT: u8 = 32;
+/// The first of the kinds that the signer has; before them are the carrier's.
 const SIGNER_KINDS: u8 = 10;
 const RESTORE: u8 = 22;
 /// The first of the kinds that mean nothing here.
@@ -29,7 +26,7 @@ pub(crate) const CALLER_KINDS: u8 = 23;
 /// One step of a program.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Step {
-    /// What is done, below 32.
+    /// What is done.
     pub(crate) kind: u8,
     /// To which file, or to which structure.
     pub(crate) which: u8,
@@ -44,23 +41,10 @@ pub(crate) struct Step {
 }
 
 impl Step {
-    /// Returns the step that eight bytes mean; any do.
-    pub(crate) fn decode(bytes: &[u8; STEP_LEN]) -> Step {
-        let [kind, which, place_low, place_high, field, left, value_low, value_high] = *bytes;
-        Step {
-            kind: kind % KIND_COUNT,
-            which,
-            place: u16::from_le_bytes([place_low, place_high]),
-            field,
-            left,
-            value: u16::from_le_bytes([value_low, value_high]),
-        }
+    /// Tells whether it takes a key that a reader trusts.
+    pub(crate) fn is_signed(&self) -> bool {
+        (SIGNER_KINDS..RESTORE).contains(&self.kind)
     }
-}
-
-/// Returns the steps of a program; a rest of less than a step is passed over.
-pub(crate) fn steps(program: &[u8]) -> impl Iterator<Item = Step> {
-    program.as_chunks().0.iter().map(Step::decode)
 }
 
 /// Signs the bytes of a head and returns the armoured signature.
@@ -82,8 +66,8 @@ impl<'a> Forge<'a> {
     /// Changes the bundle; a step that does not fit changes nothing.
     pub(crate) fn take(&mut self, step: &Step) {
         match step.kind {
-            kind if kind < SIGNER_KINDS => carrier::take(&mut self.files, step),
-            kind if kind < RESTORE => {
+            0..SIGNER_KINDS => carrier::take(&mut self.files, step),
+            SIGNER_KINDS..RESTORE => {
                 if let Some(files) = signer::take(&self.files, step, self.sign) {
                     self.files = files;
                 }

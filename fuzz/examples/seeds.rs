@@ -35,7 +35,8 @@ fn main() -> Done {
     frames(&seeds)?;
     vectors(&seeds)?;
     texts(&seeds)?;
-    states(&seeds)
+    states(&seeds)?;
+    programs(&seeds)
 }
 
 struct Seeds(PathBuf);
@@ -202,6 +203,12 @@ fn tables(seeds: &Seeds) -> Done {
         seeds.put("cut", &[&prefix, &safetensors(&[("I16", len)])])?;
         seeds.put("cut", &[&prefix, &gguf(32, &[1])])?;
         seeds.put("cut", &[&prefix, &gguf(64, &[0, 30, 2])])?;
+        for value in ["1e-9", "[true,false,null,-0.5E+3,[[{}]]]", "{\"\\ud83d\\ude00\":\"\\\"\\\\\\/\\b\\u00e9é\"}"] {
+            let json = format!(
+                "{{\"__metadata__\": {value}, \"t\":\t{{\"x\":{value},\"dtype\":\"\\u0046\\u00332\",\"data_offsets\":[0,{len}]}}}} "
+            );
+            seeds.put("cut", &[&prefix, &(json.len() as u64).to_le_bytes(), json.as_bytes()])?;
+        }
         seeds.put("cut", &[&prefix, b"text "])?;
         for descr in ["<f2", "<f4", "<f8", "|u1", "<U9"] {
             let text = format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': (9,), }}\n");
@@ -327,6 +334,7 @@ fn states(seeds: &Seeds) -> Done {
     seeds.put("import_state", &[&[1], &[0; 192]])?;
     let lease = "{\"host\":\"h\",\"boot_id\":\"b\",\"process\":5,\"started\":6,\"counter\":1,\"beat\":0}";
     seeds.put("import_state", &[&[2], lease.as_bytes()])?;
+    seeds.put("import_state", &[&[3], receipt().as_bytes()])?;
     let log = format!("{{\"len\":0,\"digest\":\"{}\"}}", Digest::of(b""));
     let codec = "{\"raw_len\":0,\"stored_len\":0}";
     let line = |volume: u32, file: &str| {
@@ -345,4 +353,47 @@ fn states(seeds: &Seeds) -> Done {
     let listed = [path.as_bytes(), &[0, 0], &9u64.to_le_bytes(), &[0; 32]].concat();
     let entries = [&b"airlift entries 1\n"[..], &(listed.len() as u16).to_le_bytes(), &listed, &[0, 0]].concat();
     seeds.put("pack_state", &[&[2], &entries])
+}
+
+fn receipt() -> String {
+    let (digest, time) = (Digest::of(b""), "2026-02-28T23:59:59Z");
+    format!(
+        "{{\"format\":\"airlift-receipt 1\",\"stream\":\"m\",\"counter\":1,\"content_id\":\"{digest}\",\
+         \"tree_id\":\"{digest}\",\"store\":\"s\",\"map\":{{\"a\":{{\"Prefix\":\"x/\"}}}},\"started_at\":\"{time}\",\
+         \"finished_at\":\"{time}\",\"counts\":{{\"landed\":1,\"already\":0,\"skipped\":0,\"left_out\":0,\
+         \"directories\":0,\"bytes_sent\":3,\"bytes\":3}},\"objects\":{{\"length\":96,\"blake3\":\"{digest}\"}},\
+         \"signers\":[\"release-team\"],\"warnings\":[]}}"
+    )
+}
+
+/// Programs of a forger (`tests/suite/forge`): one step of each kind on each file and structure, and calls
+/// that bring the volumes one by one or are stopped.
+fn programs(seeds: &Seeds) -> Done {
+    let step = |kind: u8, which: u8, place: u16, field: u8, value: u16| {
+        let ([place_low, place_high], [low, high]) = (place.to_le_bytes(), value.to_le_bytes());
+        [kind, which, place_low, place_high, field, 0, low, high]
+    };
+    let by_one = [0b1100, 0b1010, 0b0110].map(|absent| step(31, 0, 0, 0, absent)).concat();
+    seeds.put("import_parts", &[&by_one])?;
+    for stop in 1..4 {
+        seeds.put("import_parts", &[&[20, 60, 511].map(|after| step(31, stop, after, 1, 0)).concat()])?;
+    }
+    for which in 0..8 {
+        seeds.put("import_parts", &[&step(14, which, 3, 2, 1)])?;
+    }
+    for base in 0..3u8 {
+        for kind in 0..22 {
+            for which in 0..8 {
+                seeds.put("import", &[&[base], &step(kind, which, 1 + u16::from(kind), which / 2, 1)])?;
+            }
+        }
+        seeds.put("import", &[&[base], &by_one])?;
+        for stop in 1..4 {
+            let stopped = [20, 90, 511].map(|after| step(31, stop, after, 1, 0)).concat();
+            seeds.put("import", &[&[base], &stopped])?;
+        }
+        // A volume is damaged, then the good one comes on a second medium.
+        seeds.put("import", &[&[base], &step(0, 5, 200, 0, 1), &step(31, 0, 0, 0, 0), &step(31, 0, 0, 16, 0)])?;
+    }
+    Ok(())
 }

@@ -1,24 +1,29 @@
-//! The journal, the records and the lease of an import, torn anywhere.
+//! The journal, the records, the lease and the receipt of an import, torn anywhere.
 //!
 //! Input: which of them (u8), its bytes.
 #![no_main]
 
-use airlift::pipeline::import::torn;
+use airlift::pipeline::import::{Receipt, torn};
 use libfuzzer_sys::fuzz_target;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::LazyLock;
 
-/// Files here are kept in memory: making them durable takes no time.
-const MEMORY: &str = "/dev/shm";
+#[path = "shared/place.rs"]
+mod place;
 
-static PLACE: LazyLock<PathBuf> =
-    LazyLock::new(|| Path::new(MEMORY).join(format!("airlift-fuzz-import-{}", std::process::id())));
+static PLACE: LazyLock<PathBuf> = LazyLock::new(|| place::make("import-state").join("state"));
 
 fuzz_target!(|bytes: &[u8]| {
     match bytes.split_first() {
         Some((0, bytes)) => torn::uploads(&PLACE, bytes),
         Some((1, bytes)) => torn::slots(&PLACE, bytes),
         Some((2, bytes)) => torn::lease(bytes),
+        Some((3, bytes)) => {
+            if let Ok(receipt) = serde_json::from_slice::<Receipt>(bytes) {
+                let again = serde_json::from_slice::<Receipt>(&receipt.encode());
+                assert_eq!(again.expect("an own receipt"), receipt);
+            }
+        }
         _ => {}
     }
 });

@@ -1,8 +1,9 @@
-//! Roots roundtrip; records of a page are refused or read to its end, and a walk takes no page twice.
+//! Roots roundtrip; records of a page are refused or read to its end. A walk takes no page twice, and
+//! encoding what it meets gives the same page.
 #![no_main]
 
-use airlift::format::manifest::{ManifestRoot, PageFacts, PageReader, Record};
-use airlift::format::walk::ManifestWalk;
+use airlift::format::manifest::{ManifestEncoder, ManifestRoot, PageFacts, PageReader, Record};
+use airlift::format::walk::{Item, ManifestWalk};
 use airlift::format::{Digest, Structure};
 use libfuzzer_sys::fuzz_target;
 
@@ -43,9 +44,27 @@ fuzz_target!(|input: (bool, &[u8])| {
             Record::Mark(..) => {}
         }
     }
-    let mut walk = ManifestWalk::new(root);
-    if walk.feed(bytes).is_ok() {
+    let mut walk = ManifestWalk::new(root.clone());
+    if let Ok(items) = walk.feed(bytes) {
         assert!(records.iter().all(Result::is_ok));
         assert!(walk.feed(bytes).is_err());
+        assert_eq!(encoded(&items), (root, Some(bytes.to_vec())));
     }
 });
+
+/// Encodes what fits on one page.
+fn encoded(items: &[Item]) -> (ManifestRoot, Option<Vec<u8>>) {
+    let mut encoder = ManifestEncoder::new();
+    for item in items {
+        let finished = match item {
+            Item::Entry(entry) => match &entry.file {
+                Some(file) => encoder.push_file(entry.path.clone(), file),
+                None => encoder.push_directory(entry.path.clone()),
+            },
+            Item::Row(_, row) => encoder.push_row(row),
+            Item::PartEnd(mark) => encoder.push_mark(mark),
+        };
+        assert_eq!(finished, None, "one page is enough");
+    }
+    encoder.finish()
+}

@@ -7,17 +7,13 @@ use airlift::format::Digest;
 use airlift::pipeline::pack::torn;
 use airlift::pipeline::walk::SortedEntries;
 use libfuzzer_sys::fuzz_target;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::LazyLock;
 
-/// Files here are kept in memory: making them durable takes no time.
-const MEMORY: &str = "/dev/shm";
+#[path = "shared/place.rs"]
+mod place;
 
-static PLACE: LazyLock<PathBuf> = LazyLock::new(|| {
-    let dir = Path::new(MEMORY).join(format!("airlift-fuzz-pack-{}", std::process::id()));
-    std::fs::create_dir_all(&dir).expect("created");
-    dir
-});
+static PLACE: LazyLock<PathBuf> = LazyLock::new(|| place::make("pack-state"));
 
 fuzz_target!(|bytes: &[u8]| {
     match bytes.split_first() {

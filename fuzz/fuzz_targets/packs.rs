@@ -1,7 +1,8 @@
-//! Pack-table roots roundtrip; pages are refused or hold as many packs as their length says.
+//! Pack-table roots roundtrip; pages are refused or hold as many packs as their length says, and encoding
+//! these gives the same page.
 #![no_main]
 
-use airlift::format::packs::{PackPageFacts, PackRoot, decode_page};
+use airlift::format::packs::{PackPageFacts, PackRoot, PackTableEncoder, decode_page};
 use airlift::format::{Digest, Structure};
 use libfuzzer_sys::fuzz_target;
 
@@ -25,5 +26,11 @@ fuzz_target!(|input: (bool, &[u8])| {
     };
     if let Ok(packs) = decode_page(&facts, bytes) {
         assert_eq!(packs.len() * 76, bytes.len());
+        let mut encoder = PackTableEncoder::new();
+        // Input of more than a page is cut into several.
+        if packs.iter().all(|pack| encoder.push(pack).is_none()) {
+            let (root, page) = encoder.finish();
+            assert_eq!((root.pages, page.as_deref()), (vec![facts], Some(bytes)));
+        }
     }
 });

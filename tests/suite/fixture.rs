@@ -220,3 +220,9 @@ pub(crate) fn assert_same(found: &BTreeMap<String, Vec<u8>>, expected: &BTreeMap
 pub(crate) fn upload_count(store: &dyn Store) -> usize {
     paging::uploads(store, "").count()
 }
+
+/// Returns a directory in memory where the machine has one, so that making files durable takes no time.
+pub(crate) fn memory() -> tempfile::TempDir {
+    let memory = Path::new("/dev/shm");
+    if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() }.expect("a directory")
+}

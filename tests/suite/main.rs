@@ -9,6 +9,7 @@
 
 mod architecture;
 mod authenticator;
+mod both_readers;
 mod by_hand;
 mod cli;
 mod codec_vectors;
@@ -18,6 +19,7 @@ mod cut_vectors;
 mod damage;
 mod faults;
 mod fixture;
+mod forge;
 mod format_vectors;
 #[cfg(feature = "s3")]
 mod hostile;

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 /// Returns the Python that has what the reader needs; it is installed on first use.
-fn python() -> PathBuf {
+pub(crate) fn python() -> PathBuf {
     // The test program is target/<profile>/deps/suite-...
     let program = std::env::current_exe().expect("own path");
     let target = program.ancestors().nth(3).expect("the target directory").to_owned();
@@ -28,7 +28,8 @@ fn python() -> PathBuf {
     python
 }
 
-fn reader() -> PathBuf {
+/// Returns where the second reader lies.
+pub(crate) fn reader() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("spec/reference")
 }
 

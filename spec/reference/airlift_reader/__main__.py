@@ -7,6 +7,7 @@ import sys
 from .check import check_bundle, open_packs
 from .errors import EXIT_CODES, Breach
 from .extract import extract
+from .judge import judge
 from .manifest import FILE
 from .vectors import run_vectors
 
@@ -40,6 +41,10 @@ def _parser():
         command.add_argument("--volumes", nargs="+", default=[], metavar="DIR")
         command.add_argument("--base", action="append", default=[], metavar="BUNDLE")
     extraction.add_argument("destination")
+    judging = commands.add_parser(
+        "judge", help="check the bundles that standard input names, one a line"
+    )
+    judging.set_defaults(command=_judge)
     vectors = commands.add_parser("vectors", help="run the vectors of spec/vectors")
     vectors.add_argument("directory")
     vectors.add_argument(
@@ -73,6 +78,11 @@ def _extract(options):
         extract(reader, options.destination)
     finally:
         reader.close()
+    return 0
+
+
+def _judge(_options):
+    judge(sys.stdin, sys.stdout)
     return 0
 
 

@@ -90,16 +90,19 @@ class Bundle:
             return source.read(limits.HEAD_LEN_MAX + 1)
 
     def _check_small_files(self):
-        """README.txt and the attachments (F-04, F-06)."""
-        path = os.path.join(self.path, "README.txt")
-        _read_proven(path, self.head["readme"], "README.txt")
+        """README.txt and the attachments (F-04, F-06), where they are there (F-05)."""
+        self._check_small_file("README.txt", self.head["readme"])
+        directory = os.path.join(self.path, "attachments")
         attachments = self.head.get("attachments", [])
-        if attachments:
-            directory = os.path.join(self.path, "attachments")
+        if attachments and os.path.lexists(directory):
             self._check_directory(directory, "attachments")
-        for number, stated in enumerate(attachments, 1):
-            name = f"attachments/{number:02}"
-            _read_proven(os.path.join(self.path, name), stated, name)
+            for number, stated in enumerate(attachments, 1):
+                self._check_small_file(f"attachments/{number:02}", stated)
+
+    def _check_small_file(self, name, stated):
+        path = os.path.join(self.path, name)
+        if os.path.lexists(path):
+            _read_proven(path, stated, name)
 
     def _read_manifest(self):
         stated = self.head["manifest"]

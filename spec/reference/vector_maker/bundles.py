@@ -196,6 +196,11 @@ def accepted():
     yield good("stray-files", "F-01", "Files that do not belong to it, which are no part of it.",
                tidy=lambda made: made.update({"bundle/autorun.inf": b"[autorun]\n",
                                               "bundle/volumes/000009.vol": b"x"}))
+    yield good("without-readme", "F-05", "A bundle without README.txt.",
+               tidy=lambda made: made.pop("bundle/README.txt"))
+    yield good("without-attachments", "F-05", "A bundle with one of three attachments.",
+               attachments=ATTACHMENTS,
+               tidy=lambda made: [made.pop(f"bundle/attachments/{n:02}") for n in (1, 2)])
     yield good("twins", "F-37", "A and a in one directory would be twins; in two they are not.",
                {"m/A/x": (1, [b"1"]), "m/b/X": (1, [b"2"])})
     structure_chunk = struct.pack("<Q", 0) + struct.pack("<I", 2 << 24 | 3) + b"m/a"

@@ -2,9 +2,10 @@
 //! same, so that only the rule in question stands between them and a reader.
 
 use crate::fixture::{STREAM, sign, signer};
+use crate::forge::seal::{Structures, restate};
 use airlift::format::manifest::ManifestRoot;
 use airlift::format::packs::PackRoot;
-use airlift::format::{Digest, Head, Sha256, Structure};
+use airlift::format::{Digest, Head, Structure};
 use std::fs;
 use std::path::Path;
 
@@ -81,17 +82,14 @@ pub(super) fn resign_text(bundle: &Path, change: impl FnOnce(&str) -> String) {
 
 impl Parts {
     fn write(mut self, bundle: &Path) {
-        let manifest = [&self.manifest_root[..], &self.manifest_pages].concat();
-        let packs = [&self.pack_root[..], &self.pack_pages].concat();
+        let structures = Structures {
+            manifest_root: &self.manifest_root,
+            manifest_pages: &self.manifest_pages,
+            pack_root: &self.pack_root,
+            pack_pages: &self.pack_pages,
+        };
+        let (manifest, packs) = restate(&mut self.head, &structures);
         let head = &mut self.head;
-        head.content_id = Digest::of_structure(Structure::ManifestRoot, &self.manifest_root);
-        head.manifest.length = manifest.len() as u64;
-        head.manifest.root_length = self.manifest_root.len() as u64;
-        (head.manifest.blake3, head.manifest.sha256) = (Digest::of(&manifest), Sha256::of(&manifest));
-        head.packs.root = Digest::of_structure(Structure::PackRoot, &self.pack_root);
-        head.packs.length = packs.len() as u64;
-        head.packs.root_length = self.pack_root.len() as u64;
-        (head.packs.blake3, head.packs.sha256) = (Digest::of(&packs), Sha256::of(&packs));
         let volumes_len = self.volumes.iter().map(|volume| volume.len() as u64).sum();
         let volumes = self.stated_volumes.unwrap_or((self.volumes.len() as u32, volumes_len));
         (head.volumes.count, head.volumes.length) = volumes;

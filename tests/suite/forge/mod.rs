@@ -45,6 +45,12 @@ impl Step {
     pub(crate) fn is_signed(&self) -> bool {
         (SIGNER_KINDS..RESTORE).contains(&self.kind)
     }
+
+    /// Tells whether the signer may then have said one thing in two ways, by what he leaves or in the head,
+    /// so that several rules are broken at once.
+    pub(crate) fn contradicts(&self) -> bool {
+        self.is_signed() && (self.left != 0 || signer::is_of_head(self))
+    }
 }
 
 /// Signs the bytes of a head and returns the armoured signature.

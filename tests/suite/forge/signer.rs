@@ -26,11 +26,20 @@ struct Parts {
     volumes: Files,
 }
 
+/// How many numbers of structures there are; those behind the head are packs.
+const WHICH_COUNT: u8 = 16;
+const HEAD: u8 = 4;
+
+/// Tells whether the text of the head is what is changed.
+pub(super) fn is_of_head(step: &Step) -> bool {
+    step.which % WHICH_COUNT == HEAD
+}
+
 /// Returns the bundle as the signer makes it; nothing where it has no head to begin with.
 pub(super) fn take(files: &Files, step: &Step, sign: Sign<'_>) -> Option<Files> {
     let operation = (step.kind - SIGNER_KINDS) % edit::OPERATION_COUNT;
     let mut parts = Parts::of(files)?;
-    let head = match step.which % 16 {
+    let head = match step.which % WHICH_COUNT {
         0 => {
             let records = layout::manifest_root(&parts.manifest_root);
             edit::edit(operation, &mut parts.manifest_root, &records, step);
@@ -51,14 +60,14 @@ pub(super) fn take(files: &Files, step: &Step, sign: Sign<'_>) -> Option<Files> 
             edit::edit(operation, &mut parts.pack_page, &records, step);
             parts.head(step.left)
         }
-        4 => {
+        HEAD => {
             let mut text = parts.head.encode();
             let records = layout::lines(&text);
             edit::edit(operation, &mut text, &records, step);
             text
         }
         which => {
-            parts.edit_pack(usize::from(which - 5) / 2, which % 2 == 0, operation, step);
+            parts.edit_pack(usize::from(which - HEAD - 1) / 2, which % 2 == 0, operation, step);
             parts.head(step.left)
         }
     };

@@ -78,7 +78,7 @@ pub struct ReadReport {
 }
 
 /// Reads what `taker` wants of a release, a pack at a time: while one is taken, a thread of its own
-/// reads and proves the next. It holds the raw bytes of [`AHEAD_COUNT`] packs.
+/// reads and proves the next. It holds the raw bytes of two packs at most.
 ///
 /// # Errors
 /// Manifest or pack table can't be read, or the taker gives up. Damage and missing volumes are no

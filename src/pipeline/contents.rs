@@ -6,7 +6,7 @@ use super::progress::Progress;
 use super::proof::proves;
 use super::reader::{PackReader, SourceRead, ended_file_count};
 use super::resolve::{NoSpares, Resolver};
-use super::unpack::{Carried, Damage, ReferenceRun};
+use super::unpack::{Carried, Damage, ReferenceRun, room};
 use super::verify::{Finding, damage_finding};
 use super::volumes::{PackSource, Volumes};
 use crate::format::cover::{PackContent, Piece};
@@ -232,15 +232,10 @@ impl Reader<'_> {
         let mut proven = vec![None; asked.wanted.len()];
         let carried = Carried::new(&asked.content).filter(|_| asked.wanted.contains(&true));
         if let Some(pack) = carried {
-            // A buffer never shrinks: growing again would fill it with zeros.
-            if asked.raw.len() < pack.content.raw_len as usize {
-                asked.raw.resize(pack.content.raw_len as usize, 0);
-            }
-            let raw = &mut asked.raw[..pack.content.raw_len as usize];
+            let raw = room(&mut asked.raw, pack.content.raw_len as usize);
             if let Some(read) = self.read_best(&pack, raw, &mut report) {
-                for ((piece, proven), _) in
-                    pack.content.pieces.iter().zip(&mut proven).zip(&asked.wanted).filter(|(_, wanted)| **wanted)
-                {
+                let pieces = pack.content.pieces.iter().zip(&mut proven).zip(&asked.wanted);
+                for ((piece, proven), _) in pieces.filter(|(_, wanted)| **wanted) {
                     *proven = proven_range(&pack, piece, &read, raw, &mut report);
                 }
             }

@@ -3,13 +3,13 @@
 //!
 //! Each seed is a program of a carrier or a hostile signer (`forge`). `AIRLIFT_BOTH_SEEDS` says how many.
 
-use crate::fixture::{STREAM, signer};
+use crate::fixture::{STREAM, scratch, signer};
+use crate::forge;
 use crate::forge::bases::{self, Base};
 use crate::forge::{CALLER_KINDS, Files, Forge, Step};
 use crate::program::shown;
 use crate::reader::{python, reader};
 use crate::tree::Random;
-use crate::{fixture, forge};
 use airlift::error::Class;
 use airlift::format::Sha256;
 use airlift::format::walk::Item;
@@ -160,7 +160,7 @@ fn is_made_of(base: &Base, entries: &BTreeMap<String, Option<String>>) -> bool {
 #[test]
 fn both_readers_give_one_verdict_on_changed_bundles() {
     let count = std::env::var("AIRLIFT_BOTH_SEEDS").map_or(SEED_COUNT, |text| text.parse().expect("a number"));
-    let directory = fixture::memory();
+    let directory = scratch();
     let [small, volumes, tensors] = bases::small(directory.path());
     let bases = [small, volumes, tensors, bases::two_parts(directory.path())];
     let bundle = directory.path().join("changed");

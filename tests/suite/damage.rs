@@ -4,7 +4,7 @@
 
 use crate::authenticator::TestKey;
 use crate::by_hand::{self, HandPack, Lay};
-use crate::fixture::{STREAM, assert_same, objects, signer};
+use crate::fixture::{STREAM, assert_same, objects, scratch, signer};
 use crate::program::{airlift, files_below, flip, shown, signer_line};
 use crate::tree::Random;
 use airlift::format::Head;
@@ -84,12 +84,6 @@ impl Original {
         let kept = self.files.iter().filter(|(path, _)| !lost.contains(*path));
         kept.map(|(path, bytes)| (format!("landed/{path}"), bytes.clone())).collect()
     }
-}
-
-/// Returns a directory in memory, where there is one: a thousand runs that make small files durable
-/// would wait for a disk most of the time.
-pub(crate) fn scratch() -> tempfile::TempDir {
-    tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).expect("a directory")
 }
 
 pub(crate) fn second_key() -> TestKey {

@@ -3,8 +3,7 @@
 //! flight.
 
 use crate::by_hand::{self, HandPack};
-use crate::damage::scratch;
-use crate::fixture::{Packed, STREAM, Size, assert_same, objects, signer, upload_count};
+use crate::fixture::{Packed, STREAM, Size, assert_same, objects, scratch, signer, upload_count};
 use crate::hostile::faults::{Act, Fault, set};
 use crate::program::{Transcript, airlift, files_below, shown, signer_line};
 use crate::tree::Random;

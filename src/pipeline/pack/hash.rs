@@ -36,9 +36,10 @@ fn hash_entries(unit: &Unit) -> Hashes {
     let (mut bytes, mut chunks) = (unit.bytes(), &unit.chunks[..]);
     let mut parts = Vec::with_capacity(unit.entries.len());
     for entry in &unit.entries {
-        let own = (bytes.split_off(..entry.source.len as usize), chunks.split_off(..entry.row_count as usize));
-        let (Some(own_bytes), Some(own_chunks)) = own else { break };
+        let (own_bytes, bytes_behind) = bytes.split_at(entry.source.len as usize);
+        let (own_chunks, chunks_behind) = chunks.split_at(entry.row_count as usize);
         parts.push((own_bytes, own_chunks));
+        (bytes, chunks) = (bytes_behind, chunks_behind);
     }
     let hash = |(bytes, chunks): (&[u8], &[Chunk])| {
         let mut mark = Mark::start();
@@ -51,11 +52,12 @@ fn hash_entries(unit: &Unit) -> Hashes {
 
 /// Hashes chunks that follow each other, and lets SHA-256 go on over each while it is in the cache.
 fn hash_chunks(mut bytes: &[u8], chunks: &[Chunk], mark: &mut Mark) -> Vec<Row> {
-    let mut hash = |chunk: &Chunk| {
-        let own = bytes.split_off(..chunk.len as usize).unwrap_or_default();
+    let hash = |chunk: &Chunk| {
+        let (own, behind) = bytes.split_at(chunk.len as usize);
+        bytes = behind;
         let digest = Digest::of(own);
         mark.update(own);
         Row { digest, len: chunk.len }
     };
-    chunks.iter().map(&mut hash).collect()
+    chunks.iter().map(hash).collect()
 }

@@ -2,8 +2,8 @@
 //! clean run does, and what is finished is there.
 
 use super::disk::{Disk, Recorder, State, Trouble, put_state, state_of};
-use super::scene::{Extent, Host, Release, Scene, scratch};
-use crate::fixture::{name, pack_options};
+use super::scene::{Extent, Host, Release, Scene};
+use crate::fixture::{name, pack_options, scratch};
 use crate::tree::{self, Random, Tree};
 use airlift::machine::Machine;
 use airlift::pipeline::pack::{PackOptions, pack, pack_on};

@@ -4,8 +4,9 @@
 
 use super::crash::{Source, small_tree};
 use super::disk::{EIO, ENOSPC, Recorder, Trouble, state_of};
-use super::scene::{Extent, Host, Release, Scene, scratch};
+use super::scene::{Extent, Host, Release, Scene};
 use super::unruly::{Odds, Shelf, Unruly};
+use crate::fixture::scratch;
 use airlift::error::Class;
 use airlift::format::Time;
 use airlift::machine::Machine;

@@ -1,7 +1,7 @@
 //! Small releases made by seed, imports of them, and what an import must leave.
 
 use crate::by_hand::{self, HandPack};
-use crate::fixture::{STREAM, allowed_signers, import_options, name, objects, signer, terms, upload_count};
+use crate::fixture::{STREAM, allowed_signers, import_options, name, objects, scratch, signer, terms, upload_count};
 use crate::tree::Random;
 use airlift::format::{Head, SignatureFile};
 use airlift::machine::Machine;
@@ -49,11 +49,6 @@ pub(crate) struct Release {
     pub(crate) objects: BTreeMap<String, Bytes>,
     /// What lies under the state prefix, but for what tells of times and counts.
     state: BTreeMap<String, Vec<u8>>,
-}
-
-/// Returns a directory in memory, where there is one.
-pub(crate) fn scratch() -> tempfile::TempDir {
-    tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).expect("a directory")
 }
 
 impl Scene {

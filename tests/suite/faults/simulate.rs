@@ -3,9 +3,9 @@
 //!
 //! `AIRLIFT_SIM_SEEDS` says how many seeds are tried, `AIRLIFT_SIM_FROM` which is the first.
 
-use super::scene::{Extent, Host, Release, Scene, scratch};
+use super::scene::{Extent, Host, Release, Scene};
 use super::unruly::{Odds, Shelf, Unruly};
-use crate::fixture::objects;
+use crate::fixture::{objects, scratch};
 use crate::tree::Random;
 use airlift::error::Class;
 use airlift::format::Digest;

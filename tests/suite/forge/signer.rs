@@ -1,6 +1,6 @@
 //! A hostile signer: one structure is changed, and what lies above it made to agree but for what is left.
 
-use super::layout::{self, PACK_LEN};
+use super::layout::{self, PACK_LEN, Record};
 use super::seal::{self, Structures, number, put, restate};
 use super::{Files, SIGNER_KINDS, Sign, Step, edit};
 use airlift::format::index::Index;
@@ -39,31 +39,32 @@ pub(super) fn is_of_head(step: &Step) -> bool {
 pub(super) fn take(files: &Files, step: &Step, sign: Sign<'_>) -> Option<Files> {
     let operation = (step.kind - SIGNER_KINDS) % edit::OPERATION_COUNT;
     let mut parts = Parts::of(files)?;
+    let change = |bytes: &mut Vec<u8>, layout: fn(&[u8]) -> Vec<Record>| {
+        let records = layout(bytes);
+        edit::edit(operation, bytes, &records, step);
+    };
+    // Who changes a root leaves what it says of its pages.
+    let root_left = step.left | PAGES | COUNTS;
     let head = match step.which % WHICH_COUNT {
         0 => {
-            let records = layout::manifest_root(&parts.manifest_root);
-            edit::edit(operation, &mut parts.manifest_root, &records, step);
-            parts.head(step.left | PAGES | COUNTS)
+            change(&mut parts.manifest_root, layout::manifest_root);
+            parts.head(root_left)
         }
         1 => {
-            let records = layout::manifest_page(&parts.manifest_page);
-            edit::edit(operation, &mut parts.manifest_page, &records, step);
+            change(&mut parts.manifest_page, layout::manifest_page);
             parts.head(step.left)
         }
         2 => {
-            let records = layout::pack_root(&parts.pack_root);
-            edit::edit(operation, &mut parts.pack_root, &records, step);
-            parts.head(step.left | PAGES | COUNTS)
+            change(&mut parts.pack_root, layout::pack_root);
+            parts.head(root_left)
         }
         3 => {
-            let records = layout::pack_pages(&parts.pack_page);
-            edit::edit(operation, &mut parts.pack_page, &records, step);
+            change(&mut parts.pack_page, layout::pack_pages);
             parts.head(step.left)
         }
         HEAD => {
             let mut text = parts.head.encode();
-            let records = layout::lines(&text);
-            edit::edit(operation, &mut text, &records, step);
+            change(&mut text, layout::lines);
             text
         }
         which => {

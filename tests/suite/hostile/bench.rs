@@ -2,8 +2,8 @@
 
 use super::End;
 use crate::by_hand::{self, Lay};
-use crate::damage::{packs, scratch};
-use crate::fixture::{STREAM, objects, signer};
+use crate::damage::packs;
+use crate::fixture::{STREAM, objects, scratch, signer};
 use crate::program::{airlift, files_below, shown, signer_line};
 use airlift::store::DirectoryStore;
 use std::cell::{Cell, RefCell};

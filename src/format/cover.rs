@@ -161,22 +161,12 @@ impl Cover {
         self.rule(volumes_end, "F-55", "the packs do not fill the volumes that root and head state")
     }
 
+    /// Tells whether a file of several parts is next.
     fn begins_large_file(&self) -> bool {
-        // A file of one part has no part end among its rows, and its rows reach its end first.
         let Some(Item::Entry(Entry { file: Some(file), .. })) = self.items.front() else { return false };
-        if file.len <= PACK_RAW_LEN {
-            return false;
-        }
-        let bound = part_bound(file.len);
-        let mut len = 0;
-        for item in self.items.iter().skip(1) {
-            let Item::Row(_, row) = item else { break };
-            len += u64::from(row.len);
-            if len >= bound || len >= file.len {
-                break;
-            }
-        }
-        len < file.len
+        // Its rows end at a part end, or are not all at hand; those of a file of one part reach its end.
+        let row_len = |item: &Item| if let Item::Row(_, row) = item { Some(u64::from(row.len)) } else { None };
+        file.len > PACK_RAW_LEN && self.items.iter().skip(1).map_while(row_len).sum::<u64>() < file.len
     }
 
     fn open_large_file(&mut self) {
@@ -341,6 +331,141 @@ mod tests {
             first_ordinal += u64::from(row_count);
         }
         Ok(())
+    }
+
+    /// Returns a file of 33 MiB in one part, whose last chunk lies on the 32nd, a directory, and two small files.
+    fn run() -> Vec<Item> {
+        let entry = |index, path: &str, len: Option<u64>| {
+            let facts = |len| FileFacts { profile: Profile::Mincdc, len, sha256: Sha256::of(b"") };
+            let path = EntryPath::parse(path.as_bytes()).expect("a path");
+            Item::Entry(Entry { index, path, file: len.map(facts) })
+        };
+        let row = |ordinal, len| Item::Row(ordinal, Row { digest: Digest::of(b"chunk"), len });
+        let mut items = vec![entry(0, "m/a", Some(33 << 20))];
+        items.extend((0..7).map(|ordinal| row(ordinal, CHUNK_LEN)));
+        items.extend([row(7, 3 << 20), row(8, 2 << 20)]);
+        items.extend([
+            entry(1, "m/b", None),
+            entry(2, "m/c", Some(5)),
+            row(9, 2),
+            row(10, 3),
+            entry(3, "m/d", Some(7)),
+        ]);
+        items.push(row(11, 7));
+        items
+    }
+
+    fn place(volume: u32, offset: u64, payload_len: u32) -> Option<Place> {
+        let volume = VolumeNumber::new(volume).expect("a number");
+        Some(Place { volume, offset, index_len: 16, payload_len, index_digest: Digest::of(b"index") })
+    }
+
+    /// Returns packs for [`run`]: three entries, then one, in a volume each.
+    fn packs() -> [Pack; 2] {
+        [
+            Pack { first_entry: 0, entry_count: 3, first_ordinal: 0, row_count: 11, place: place(1, 0, 10) },
+            Pack { first_entry: 3, entry_count: 1, first_ordinal: 11, row_count: 1, place: place(2, 0, 20) },
+        ]
+    }
+
+    fn laid_over_run(packs: &[Pack]) -> (Cover, Result<Vec<PackContent>, FormatError>) {
+        let mut cover = Cover::new(2, false);
+        cover.feed(run());
+        let contents = packs.iter().map(|pack| cover.take(*pack)).collect();
+        (cover, contents)
+    }
+
+    fn assert_breach<T: std::fmt::Debug>(found: Result<T, FormatError>, pack_number: u64, rule_broken: &str) {
+        let Err(FormatError::Pack { pack, rule, .. }) = found else { panic!("not refused: {found:?}") };
+        assert_eq!((pack, rule), (pack_number, rule_broken));
+    }
+
+    #[test]
+    fn a_run_of_entries_has_each_with_its_rows() {
+        let (_, contents) = laid_over_run(&packs());
+        let contents = contents.expect("taken");
+        let shape = |content: &PackContent| {
+            let pieces = content.pieces.iter().map(|piece| {
+                assert_eq!((piece.offset, &piece.part), (0, &PartFacts::WHOLE));
+                (piece.entry, piece.path.to_string(), piece.rows.clone())
+            });
+            (content.number, content.rows.len(), content.raw_len, pieces.collect::<Vec<_>>())
+        };
+        let run = vec![(0, "m/a".to_owned(), 0..9), (1, "m/b".to_owned(), 9..9), (2, "m/c".to_owned(), 9..11)];
+        assert_eq!(shape(&contents[0]), (0, 11, (33 << 20) + 5, run));
+        assert_eq!(shape(&contents[1]), (1, 1, 7, vec![(3, "m/d".to_owned(), 0..1)]));
+    }
+
+    #[test]
+    fn a_pack_begins_where_the_one_before_it_ends() {
+        let [first, second] = packs();
+        for wrong in [
+            Pack { first_entry: 1, ..first },
+            Pack { first_ordinal: 1, ..first },
+            Pack { first_entry: 1, first_ordinal: 1, ..first },
+        ] {
+            assert_breach(laid_over_run(&[wrong]).1, 0, "F-52");
+        }
+        for wrong in [Pack { first_entry: 2, ..second }, Pack { first_ordinal: 10, ..second }] {
+            assert_breach(laid_over_run(&[first, wrong]).1, 1, "F-52");
+        }
+    }
+
+    #[test]
+    fn the_end_is_that_of_manifest_and_volumes() {
+        let lens = packs().iter().filter_map(|pack| Some(pack.place?.stored_len())).sum();
+        let (cover, _) = laid_over_run(&packs());
+        assert_eq!(cover.finish(lens), Ok(()));
+        assert_breach(cover.finish(lens + 1), 2, "F-55");
+        let mut cover = Cover::new(3, false);
+        cover.feed(run());
+        for pack in packs() {
+            cover.take(pack).expect("taken");
+        }
+        assert_breach(cover.finish(lens), 2, "F-55");
+
+        let mut cover = Cover::new(1, false);
+        cover.feed(run());
+        cover.take(packs()[0]).expect("taken");
+        assert_breach(cover.finish(packs()[0].place.expect("carried").stored_len()), 1, "F-52");
+    }
+
+    #[test]
+    fn a_file_of_several_parts_is_covered_to_its_end() {
+        let facts = FileFacts { profile: Profile::Mincdc, len: 40 << 20, sha256: Sha256::of(b"") };
+        let path = EntryPath::parse(b"m/large").expect("a path");
+        let row = |ordinal| Item::Row(ordinal, Row { digest: Digest::of(b"chunk"), len: CHUNK_LEN });
+        let mut items = vec![Item::Entry(Entry { index: 0, path, file: Some(facts) })];
+        items.extend((0..8).map(row));
+        items.push(Item::PartEnd(Box::new(Mark::start())));
+        items.extend((8..10).map(row));
+        let mut cover = Cover::new(1, false);
+        cover.feed(items);
+        let at = |offset| place(1, offset, 10);
+        let end = at(0).map_or(0, |place| place.end());
+        let first = Pack { first_entry: 0, entry_count: 1, first_ordinal: 0, row_count: 8, place: at(0) };
+        let second = Pack { first_ordinal: 8, row_count: 2, place: at(end), ..first };
+        let ends = |content: PackContent| {
+            let piece = &content.pieces[0];
+            let PartFacts { number, starts, ends, is_last, .. } = piece.part;
+            (piece.offset, content.raw_len, number, starts, ends, is_last)
+        };
+        assert_eq!(ends(cover.take(first).expect("taken")), (0, 32 << 20, 1, true, true, false));
+        assert_breach(cover.finish(end), 1, "F-52");
+        assert_eq!(ends(cover.take(second).expect("taken")), (32 << 20, 8 << 20, 2, true, true, true));
+        assert_eq!(cover.finish(2 * end), Ok(()));
+    }
+
+    #[test]
+    fn asks_for_items_until_those_of_a_pack_and_the_two_behind_it_are_there() {
+        let pack = Pack { first_entry: 0, entry_count: 3, first_ordinal: 0, row_count: 4, place: None };
+        let mut cover = Cover::new(1, true);
+        let item = || Item::Row(0, Row { digest: Digest::of(b"chunk"), len: 1 });
+        for count in 0..9 {
+            assert!(cover.needs_items(&pack), "{count} are enough");
+            cover.feed(vec![item()]);
+        }
+        assert!(!cover.needs_items(&pack));
     }
 
     #[test]

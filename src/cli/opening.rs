@@ -1,8 +1,9 @@
 //! From places and trust options to an open bundle (C-03, C-08).
 
-use super::args::{TrustArgs, VouchArgs};
+use super::args::{MediaArgs, TrustArgs, VouchArgs};
 use super::failure::Failure;
 use super::report::Report;
+use super::size::Count;
 use airlift::error::Class;
 use airlift::format::Time;
 use airlift::media::{Found, MediaError, find};
@@ -119,6 +120,28 @@ pub(crate) fn open_to_look(places: &[PathBuf], vouch: &VouchArgs, report: &Repor
     }
     report.warn("UNTRUSTED: no signature was checked. What follows may have been made by anybody.");
     Ok(Opened::untrusted(find_one(places)?)?)
+}
+
+/// Names what lies on the media beside the bundle, and returns how much that is (C-22).
+///
+/// # Errors
+/// It is to be refused, or a medium can't be listed.
+pub(crate) fn note_strays(opened: &Opened, asked: &MediaArgs, report: &Report) -> Result<u64, Failure> {
+    let mut all = 0;
+    for medium in opened.media() {
+        let strays = medium.strays()?;
+        if strays.count == 0 {
+            continue;
+        }
+        let (number, place) = (Count(strays.count, "name"), medium.path().display());
+        let found = format!("unexpected: {number} in {place} beside the bundle, such as {}", strays.names.join(", "));
+        if asked.strict {
+            return Err(Failure::new(Class::Refused, found, "remove what is there, or leave --strict away"));
+        }
+        report.note(&format!("{found}; never opened"));
+        all += strays.count;
+    }
+    Ok(all)
 }
 
 /// Returns the clock of this machine.

@@ -36,6 +36,10 @@ pub(crate) fn of_media(error: &MediaError) -> &'static str {
         MediaError::NotRegular { .. } | MediaError::NotDirectory { .. } => {
             "a bundle has no links or devices: get another copy of it"
         }
+        MediaError::Mounted { .. } => "unmount it: a bundle lies in one file system",
+        MediaError::Gone { .. } => {
+            "insert the medium again and repeat the command; if it fails again, get another copy"
+        }
         MediaError::TooManySignatures { .. } => "keep at most 16 signatures in it",
         MediaError::Read { .. } => "the medium fails: get another copy of what is named",
         error => of_class(error.class()),

@@ -28,6 +28,20 @@ pub enum MediaError {
         /// What was opened.
         path: PathBuf,
     },
+    /// Another file system lies over what belongs to the bundle.
+    #[error("another file system is mounted at {path}, inside a bundle", path = .path.display())]
+    Mounted {
+        /// What was opened.
+        path: PathBuf,
+    },
+    /// The medium failed while it was read, and not even its head can be read any more.
+    #[error("cannot read {path}: its medium no longer answers", path = .path.display())]
+    Gone {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
     /// The medium failed while it was read.
     #[error("cannot read {path} at byte {offset}", path = .path.display())]
     Read {
@@ -77,11 +91,13 @@ impl MediaError {
             MediaError::NoBundle { .. } => Class::Usage,
             // Nobody has signed what is too long to be a head or a signature (T-01, T-50).
             MediaError::TooManySignatures { .. } | MediaError::TooLong { .. } => Class::Untrusted,
-            MediaError::Short { .. } | MediaError::NotRegular { .. } | MediaError::NotDirectory { .. } => {
-                Class::Damaged
-            }
+            MediaError::Short { .. }
+            | MediaError::NotRegular { .. }
+            | MediaError::NotDirectory { .. }
+            | MediaError::Mounted { .. }
+            | MediaError::Read { .. } => Class::Damaged,
+            MediaError::Gone { .. } => Class::Incomplete,
             MediaError::Open { source, .. } if source.kind() == io::ErrorKind::NotFound => Class::Incomplete,
-            MediaError::Read { .. } => Class::Damaged,
             MediaError::Open { source, .. } => Class::of_io(source),
         }
     }
@@ -92,6 +108,8 @@ impl MediaError {
             MediaError::Open { path, .. }
             | MediaError::NotRegular { path }
             | MediaError::NotDirectory { path }
+            | MediaError::Mounted { path }
+            | MediaError::Gone { path, .. }
             | MediaError::Read { path, .. }
             | MediaError::Short { path, .. }
             | MediaError::TooLong { path, .. }
@@ -103,6 +121,7 @@ impl MediaError {
     pub(super) fn open(path: &Path, error: rustix::io::Errno) -> MediaError {
         match error {
             rustix::io::Errno::LOOP | rustix::io::Errno::NXIO => MediaError::NotRegular { path: path.to_owned() },
+            rustix::io::Errno::XDEV => MediaError::Mounted { path: path.to_owned() },
             error => MediaError::Open { path: path.to_owned(), source: error.into() },
         }
     }

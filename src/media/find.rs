@@ -67,7 +67,7 @@ fn media_in(place: &Path) -> Result<Vec<Medium>, MediaError> {
 }
 
 fn has_head(directory: &Path) -> bool {
-    directory.join("head.json").symlink_metadata().is_ok()
+    directory.join(super::HEAD).symlink_metadata().is_ok()
 }
 
 #[cfg(test)]

@@ -15,17 +15,26 @@ use crate::format::SignatureFile;
 use crate::format::limits::{HEAD_LEN_MAX, SIGNATURE_COUNT_MAX, SIGNATURE_LEN_MAX};
 use crate::format::packs::VolumeNumber;
 use crate::machine::Machine;
-use rustix::fs::{CWD, FileType, Mode, OFlags, openat};
+use rustix::fs::{Advice, CWD, FileType, Mode, OFlags, ResolveFlags, fadvise, openat, openat2};
+use rustix::io::Errno;
 use std::fs::File;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+const HEAD: &str = "head.json";
 /// How often a failing read is tried before it counts (V10).
 const READ_TRIES: u32 = 4;
 
 /// One bundle directory on a medium.
 #[derive(Debug)]
 pub struct Medium {
+    top: Arc<Top>,
+}
+
+/// The directory itself, which its files hold too.
+#[derive(Debug)]
+struct Top {
     machine: Machine,
     path: PathBuf,
     directory: OwnedFd,
@@ -56,7 +65,7 @@ impl MetaFile {
 /// A regular file of a bundle, open for reading at any offset.
 #[derive(Debug)]
 pub struct MediumFile {
-    machine: Machine,
+    top: Arc<Top>,
     path: PathBuf,
     file: File,
     len: u64,
@@ -78,12 +87,12 @@ impl Medium {
     pub fn open_on(machine: &Machine, path: &Path) -> Result<Medium, MediaError> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let directory = openat(CWD, path, flags, Mode::empty()).map_err(|error| MediaError::open(path, error))?;
-        Ok(Medium { machine: machine.clone(), path: path.to_owned(), directory })
+        Ok(Medium { top: Arc::new(Top { machine: machine.clone(), path: path.to_owned(), directory }) })
     }
 
     /// Returns where it is.
     pub fn path(&self) -> &Path {
-        &self.path
+        &self.top.path
     }
 
     /// Returns the bytes of `head.json`, not proven yet.
@@ -91,7 +100,7 @@ impl Medium {
     /// # Errors
     /// Refuses a head that is missing, no regular file, or longer than the limit.
     pub fn head(&self) -> Result<Vec<u8>, MediaError> {
-        let file = self.open_file("head.json")?;
+        let file = self.open_file(HEAD)?;
         file.read_whole(HEAD_LEN_MAX)
     }
 
@@ -110,13 +119,13 @@ impl Medium {
             let number = item.file_name().to_str().ok().and_then(signature_number);
             numbers.extend(number);
             if numbers.len() > SIGNATURE_COUNT_MAX {
-                return Err(MediaError::TooManySignatures { path: self.path.join("signatures") });
+                return Err(MediaError::TooManySignatures { path: self.top.path.join("signatures") });
             }
         }
         numbers.sort_unstable();
         let read = |number| {
-            let path = self.path.join("signatures").join(format!("{number}.sig"));
-            let file = MediumFile::open_at(&self.machine, directory.as_fd(), &format!("{number}.sig"), path)?;
+            let path = self.top.path.join("signatures").join(format!("{number}.sig"));
+            let file = self.open_at(&directory, &format!("{number}.sig"), path)?;
             Ok(SignatureFile { number, bytes: file.read_whole(SIGNATURE_LEN_MAX)? })
         };
         numbers.into_iter().map(read).collect()
@@ -137,8 +146,8 @@ impl Medium {
     pub fn attachment(&self, number: usize) -> Result<Option<MediumFile>, MediaError> {
         let Some(directory) = self.open_directory("attachments")? else { return Ok(None) };
         let name = format!("{number:02}");
-        let path = self.path.join("attachments").join(&name);
-        absent_is_none(MediumFile::open_at(&self.machine, directory.as_fd(), &name, path))
+        let path = self.top.path.join("attachments").join(&name);
+        absent_is_none(self.open_at(&directory, &name, path))
     }
 
     /// Opens a volume; nothing where this medium does not carry it.
@@ -148,43 +157,39 @@ impl Medium {
     pub fn volume(&self, number: VolumeNumber) -> Result<Option<MediumFile>, MediaError> {
         let Some(directory) = self.open_directory("volumes")? else { return Ok(None) };
         let name = number.file_name();
-        let path = self.path.join("volumes").join(&name);
-        absent_is_none(MediumFile::open_at(&self.machine, directory.as_fd(), &name, path))
+        let path = self.top.path.join("volumes").join(&name);
+        absent_is_none(self.open_at(&directory, &name, path))
     }
 
     fn open_file(&self, name: &str) -> Result<MediumFile, MediaError> {
-        MediumFile::open_at(&self.machine, self.directory.as_fd(), name, self.path.join(name))
+        self.open_at(&self.top.directory, name, self.top.path.join(name))
     }
 
-    fn open_directory(&self, name: &str) -> Result<Option<OwnedFd>, MediaError> {
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        match openat(&self.directory, name, flags, Mode::empty()) {
-            Ok(directory) => Ok(Some(directory)),
-            Err(rustix::io::Errno::NOENT) => Ok(None),
-            Err(rustix::io::Errno::NOTDIR | rustix::io::Errno::LOOP) => {
-                Err(MediaError::NotDirectory { path: self.path.join(name) })
-            }
-            Err(error) => Err(MediaError::open(&self.path.join(name), error)),
-        }
-    }
-
-    fn failed(&self, name: &str, error: rustix::io::Errno) -> MediaError {
-        MediaError::Read { path: self.path.join(name), offset: 0, source: error.into() }
-    }
-}
-
-impl MediumFile {
-    /// Opens without following a link and without waiting for a writer of a FIFO (V13, V14).
-    fn open_at(machine: &Machine, directory: impl AsFd, name: &str, path: PathBuf) -> Result<MediumFile, MediaError> {
-        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-        let file = openat(directory, name, flags, Mode::empty()).map_err(|error| MediaError::open(&path, error))?;
+    /// Opens without waiting for a writer of a FIFO (V14).
+    fn open_at(&self, directory: &OwnedFd, name: &str, path: PathBuf) -> Result<MediumFile, MediaError> {
+        let file = open_inside(directory, name, OFlags::NONBLOCK).map_err(|error| MediaError::open(&path, error))?;
         let stat = rustix::fs::fstat(&file).map_err(|error| MediaError::open(&path, error))?;
         if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
             return Err(MediaError::NotRegular { path });
         }
-        Ok(MediumFile { machine: machine.clone(), path, file: File::from(file), len: stat.st_size as u64 })
+        Ok(MediumFile { top: Arc::clone(&self.top), path, file: File::from(file), len: stat.st_size as u64 })
     }
 
+    fn open_directory(&self, name: &str) -> Result<Option<OwnedFd>, MediaError> {
+        match open_inside(&self.top.directory, name, OFlags::DIRECTORY) {
+            Ok(directory) => Ok(Some(directory)),
+            Err(Errno::NOENT) => Ok(None),
+            Err(Errno::NOTDIR | Errno::LOOP) => Err(MediaError::NotDirectory { path: self.top.path.join(name) }),
+            Err(error) => Err(MediaError::open(&self.top.path.join(name), error)),
+        }
+    }
+
+    fn failed(&self, name: &str, error: Errno) -> MediaError {
+        MediaError::Read { path: self.top.path.join(name), offset: 0, source: error.into() }
+    }
+}
+
+impl MediumFile {
     /// Returns where it is.
     pub fn path(&self) -> &Path {
         &self.path
@@ -203,19 +208,18 @@ impl MediumFile {
     /// Fills `buffer` with the bytes at `offset`. A failing read is tried again a few times.
     ///
     /// # Errors
-    /// [`MediaError::Short`] where the file ends too soon, [`MediaError::Read`] where the medium fails.
+    /// [`MediaError::Short`] where the file ends too soon, [`MediaError::Read`] where the medium fails,
+    /// [`MediaError::Gone`] where it is not there any more.
     pub fn read_at(&self, buffer: &mut [u8], offset: u64) -> Result<(), MediaError> {
         let mut done = 0;
         let mut tries = 0;
         while done < buffer.len() {
-            match self.machine.read_at(&self.file, &self.path, &mut buffer[done..], offset + done as u64) {
+            match self.top.machine.read_at(&self.file, &self.path, &mut buffer[done..], offset + done as u64) {
                 Ok(0) => return Err(MediaError::Short { path: self.path.clone(), len: offset + done as u64 }),
                 Ok(len) => done += len,
                 Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
                 Err(_) if tries + 1 < READ_TRIES => tries += 1,
-                Err(source) => {
-                    return Err(MediaError::Read { path: self.path.clone(), offset: offset + done as u64, source });
-                }
+                Err(source) => return Err(self.failed(offset + done as u64, source)),
             }
         }
         Ok(())
@@ -247,9 +251,37 @@ impl MediumFile {
 
     /// Tells the system that this range will be read soon.
     pub fn will_need(&self, offset: u64, len: u64) {
-        let advice = rustix::fs::Advice::WillNeed;
         // Only speed depends on it.
-        let _ = rustix::fs::fadvise(&self.file, offset, std::num::NonZeroU64::new(len), advice);
+        let _ = fadvise(&self.file, offset, std::num::NonZeroU64::new(len), Advice::WillNeed);
+    }
+
+    /// Tells a bad place on a medium from a medium that was taken away (V11).
+    fn failed(&self, offset: u64, source: std::io::Error) -> MediaError {
+        let path = self.path.clone();
+        if self.is_head_readable() {
+            MediaError::Read { path, offset, source }
+        } else {
+            MediaError::Gone { path, source }
+        }
+    }
+
+    fn is_head_readable(&self) -> bool {
+        let Ok(head) = open_inside(&self.top.directory, HEAD, OFlags::NONBLOCK) else { return false };
+        // What the system still has in memory says nothing of the medium.
+        let _ = fadvise(&head, 0, None, Advice::DontNeed);
+        let (head, path) = (File::from(head), self.top.path.join(HEAD));
+        (0..READ_TRIES).any(|_| self.top.machine.read_at(&head, &path, &mut [0], 0).is_ok())
+    }
+}
+
+/// Opens a name in a directory to be read: never a link (V13), and never on another file system than the
+/// directory's, where the kernel can tell (5.6; V28).
+fn open_inside(directory: &OwnedFd, name: &str, flags: OFlags) -> Result<OwnedFd, Errno> {
+    let flags = flags | OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    match openat2(directory, name, flags, Mode::empty(), ResolveFlags::NO_XDEV) {
+        // Older kernels, and sandboxes that do not know the call.
+        Err(Errno::NOSYS | Errno::PERM) => openat(directory, name, flags, Mode::empty()),
+        opened => opened,
     }
 }
 
@@ -289,6 +321,15 @@ mod tests {
         std::fs::write(path.join("signatures"), b"no directory").expect("written");
         assert!(matches!(medium.volume(VolumeNumber::FIRST), Err(MediaError::NotDirectory { .. })));
         assert!(matches!(medium.signatures(), Err(MediaError::NotDirectory { .. })));
+    }
+
+    #[test]
+    fn reads_nothing_of_another_file_system() {
+        let medium = Medium::open(Path::new("/")).expect("a directory");
+        let found = medium.open_directory("proc");
+        assert!(matches!(&found, Err(MediaError::Mounted { path }) if path == Path::new("/proc")), "{found:?}");
+        let proc = Medium::open(Path::new("/proc")).expect("what is named itself may be mounted");
+        assert!(proc.open_file("version").is_ok());
     }
 
     #[test]

@@ -23,7 +23,7 @@ impl Medium {
     /// A directory can't be listed.
     pub fn strays(&self) -> Result<Strays, MediaError> {
         let mut strays = Strays::default();
-        let top = Dir::read_from(&self.directory).map_err(|error| self.failed("", error))?;
+        let top = Dir::read_from(&self.top.directory).map_err(|error| self.failed("", error))?;
         strays.add(self, "", top, is_part)?;
         for (directory, is_part) in [
             ("signatures", (|name| signature_number(name).is_some()) as fn(&str) -> bool),

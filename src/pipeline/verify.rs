@@ -386,7 +386,9 @@ fn media_finding(error: &MediaError) -> Finding {
 
 /// Returns the rule that a medium breaks, where it is one.
 fn rule_of(error: &MediaError) -> Option<&'static str> {
-    matches!(error, MediaError::NotRegular { .. } | MediaError::NotDirectory { .. }).then_some("F-01")
+    let is_other =
+        matches!(error, MediaError::NotRegular { .. } | MediaError::NotDirectory { .. } | MediaError::Mounted { .. });
+    is_other.then_some("F-01")
 }
 
 fn plain_finding(place: String, rule: &'static str, what: &str) -> Finding {

@@ -1,6 +1,6 @@
 //! Arguments of `import`, `status` and `abort`.
 
-use super::look::{PlacesArgs, TrustArgs};
+use super::look::{MediaArgs, PlacesArgs, TrustArgs};
 use super::parse;
 use airlift::format::Name;
 use airlift::pipeline::import::{Destination, OnExisting, Prefix};
@@ -28,6 +28,8 @@ from an option.";
 pub(crate) struct ImportArgs {
     #[command(flatten)]
     pub(crate) target: TargetArgs,
+    #[command(flatten)]
+    pub(crate) media: MediaArgs,
     /// Take up the stream for the first time
     #[arg(long)]
     pub(crate) enrol: bool,

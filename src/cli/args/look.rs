@@ -35,6 +35,14 @@ pub(crate) struct VouchArgs {
     pub(crate) untrusted: bool,
 }
 
+/// How much is asked of the media.
+#[derive(Clone, Debug, clap::Args)]
+pub(crate) struct MediaArgs {
+    /// Refuse media with names on them that do not belong to the bundle
+    #[arg(long)]
+    pub(crate) strict: bool,
+}
+
 /// The places where one bundle lies.
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct PlacesArgs {

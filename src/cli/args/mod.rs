@@ -15,7 +15,7 @@ pub(crate) use config::{ConfigArgs, ConfigCommand, ShowArgs};
 pub(crate) use demo::DemoArgs;
 pub(crate) use help::{CompletionsArgs, ManArgs};
 pub(crate) use import::{AbortArgs, ImportArgs, StatusArgs, StoreArgs, TargetArgs};
-pub(crate) use look::{CatArgs, ExportArgs, InfoArgs, LsArgs, TrustArgs, VouchArgs};
+pub(crate) use look::{CatArgs, ExportArgs, InfoArgs, LsArgs, MediaArgs, TrustArgs, VouchArgs};
 pub(crate) use output::OutputArgs;
 pub(crate) use pack::PackArgs;
 pub(crate) use parse::rate;

@@ -1,6 +1,6 @@
 //! Arguments of `verify`.
 
-use super::look::{PlacesArgs, TrustArgs};
+use super::look::{MediaArgs, PlacesArgs, TrustArgs};
 use super::parse;
 use airlift::pipeline::verify::Depth;
 use clap::ValueEnum;
@@ -20,6 +20,8 @@ pub(crate) struct VerifyArgs {
     pub(crate) places: PlacesArgs,
     #[command(flatten)]
     pub(crate) trust: TrustArgs,
+    #[command(flatten)]
+    pub(crate) media: MediaArgs,
     /// How deep to look
     #[arg(long, value_enum, default_value_t = DepthArg::Contents)]
     pub(crate) depth: DepthArg,

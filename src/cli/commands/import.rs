@@ -4,7 +4,7 @@ use super::verify::{finding_document, finding_text};
 use super::{missing, name_of, ranges};
 use crate::cli::args::{ImportArgs, TargetArgs};
 use crate::cli::failure::Failure;
-use crate::cli::opening::{TrustFiles, now, open_trusted};
+use crate::cli::opening::{TrustFiles, note_strays, now, open_trusted};
 use crate::cli::pace::Pace;
 use crate::cli::progress::Shown;
 use crate::cli::remedy;
@@ -31,6 +31,7 @@ use std::sync::Arc;
 
 pub(crate) fn run(args: &ImportArgs, report: &Report) -> Result<(), Failure> {
     let ready = Ready::new(&args.target, report)?;
+    note_strays(&ready.opened, &args.media, report)?;
     let mut options = ready.options(&args.target)?;
     options.on_existing = args.on_existing.choice();
     options.enrol = if args.enrol { Enrol::Allowed } else { Enrol::NotAsked };

@@ -3,7 +3,7 @@
 use super::{missing, name_of, workers};
 use crate::cli::args::VerifyArgs;
 use crate::cli::failure::Failure;
-use crate::cli::opening::{TrustFiles, open_trusted};
+use crate::cli::opening::{TrustFiles, note_strays, open_trusted};
 use crate::cli::pace::PacedProgress;
 use crate::cli::progress::Shown;
 use crate::cli::remedy;
@@ -19,11 +19,11 @@ use std::fmt::Write as _;
 pub(crate) fn run(args: &VerifyArgs, report: &Report) -> Result<(), Failure> {
     let files = TrustFiles::read(&args.trust)?;
     let opened = open_trusted(&args.places.places, &args.trust, &files, report)?;
+    let strays = note_strays(&opened, &args.media, report)?;
     let progress = Shown::new(report);
     let paced = PacedProgress::new(&progress, args.bwlimit);
     let findings = verify(&opened, opened.media(), args.depth.depth(), workers(args.threads), &paced);
     progress.finish();
-    let strays = note_strays(&opened, report)?;
     let outcome = Outcome { opened: &opened, findings: &findings, depth: args.depth.name(), strays };
     report.result(&outcome.document(), &outcome.text())?;
     match findings.class() {
@@ -38,21 +38,6 @@ struct Outcome<'a> {
     depth: &'static str,
     /// How many names on the media do not belong to the bundle.
     strays: u64,
-}
-
-/// Names what lies on the media beside the bundle, and returns how much that is (C-22).
-fn note_strays(opened: &Opened, report: &Report) -> Result<u64, Failure> {
-    let mut count = 0;
-    for medium in opened.media() {
-        let strays = medium.strays()?;
-        if strays.count > 0 {
-            let (number, names) = (Count(strays.count, "name"), strays.names.join(", "));
-            let place = medium.path().display();
-            report.note(&format!("unexpected: {number} in {place} beside the bundle, such as {names}; never opened"));
-        }
-        count += strays.count;
-    }
-    Ok(count)
 }
 
 impl Outcome<'_> {

@@ -15,6 +15,7 @@ use std::os::unix::fs::symlink;
 use std::os::unix::net::UnixListener;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 const V1: &str = "volumes/000001.vol";
@@ -108,8 +109,8 @@ pub(super) const LINES: &[Line] = &[
     checked(
         "V11",
         "medium vanishes while it is read",
-        "every read from the n-th on gives EIO, for each n; then the medium is back. A medium that fails is *damaged*: another copy is asked for",
-        &[ends("import", 3, ""), ends("import", 0, "")],
+        "every read from the n-th on gives EIO, for each n, so that the head can't be read again either; then the medium is back. A file that fails on a medium whose head can be read is *damaged*",
+        &[ends("import", 5, "no longer answers"), ends("import", 0, "")],
         vanishes,
     ),
     checked(
@@ -184,25 +185,33 @@ pub(super) const LINES: &[Line] = &[
     checked(
         "V26",
         "autorun, shortcut or hidden files on the stick",
-        "FIFOs of such names, which opening would wait for; there is no strict mode that refuses them",
-        &[ends("verify", 0, "unexpected: 5 names"), ends("ls info cat export import", 0, "")],
+        "FIFOs of such names, which opening would wait for; then `--strict`",
+        &[
+            ends("verify import", 0, "unexpected: 5 names"),
+            ends("ls info cat export", 0, ""),
+            ends("verify import", 7, "unexpected: 5 names"),
+        ],
         |bench| {
             let medium = bench.good();
             for name in ["autorun.inf", ".hidden", "desktop.ini", "Bundle.lnk", "volumes/._000001.vol"] {
                 fifo(&medium, name);
             }
             bench.read_all(&medium);
+            bench.call(&["verify", shown(&medium), "--strict"]);
+            bench.import_with(&[&medium], &["--strict"]);
         },
     ),
-    waits(
+    checked(
         "V28",
         "another file system mounted inside the medium",
-        "it is read like the directory it covers: no byte is believed for where it lies, and media are joined so on purpose",
+        "over `volumes/`, in a mount namespace of its own; where mounting is not allowed a link stands in. As a link is: *damaged*",
+        &[ends("verify import", 3, "")],
+        mounted,
     ),
     waits("V29", "medium changes identity between volumes", NO_SEAL),
 ];
 
-tests!(v01 v02 v04 v05 v07 v08 v10 v11 v13 v14 v16 v17 v20 v22 v23 v26);
+tests!(v01 v02 v04 v05 v07 v08 v10 v11 v13 v14 v16 v17 v20 v22 v23 v26 v28);
 
 /// Copies everything but the volumes, and of these one.
 fn medium_of(bench: &Bench, bundle: &Path, number: u32) -> PathBuf {
@@ -312,6 +321,47 @@ fn vanishes(bench: &Bench) {
         }
     }
     assert!((10..59).contains(&stopped_count), "{stopped_count}");
+}
+
+/// Reads a medium while a file system lies over its volumes, which holds the same files.
+fn mounted(bench: &Bench) {
+    let medium = bench.good();
+    let (volumes, copy) = (medium.join("volumes"), bench.path("volumes"));
+    let mount =
+        format!("cp -r '{0}' '{1}' && mount -t tmpfs none '{0}' && cp '{1}'/* '{0}'", shown(&volumes), shown(&copy));
+    let rights = [&["--mount"][..], &["--mount", "--map-root-user"]].into_iter().find(|rights| {
+        let made = Command::new("unshare").args(*rights).args(["sh", "-c", &mount]).output();
+        let _ = fs::remove_dir_all(&copy);
+        made.is_ok_and(|made| made.status.success())
+    });
+    let says = match rights {
+        Some(_) => "another file system is mounted",
+        None => {
+            fs::rename(&volumes, &copy).expect("renamed");
+            symlink(&copy, &volumes).expect("linked");
+            "is not a directory"
+        }
+    };
+    let inside = |command: &mut Command| {
+        let Some(rights) = rights else { return };
+        let mut outer = Command::new("unshare");
+        outer.args(rights).args(["sh", "-c", &format!("{mount} && rm -r '{}' && exec \"$0\" \"$@\"", shown(&copy))]);
+        outer.arg(command.get_program()).args(command.get_args()).stdin(Stdio::null());
+        for (name, value) in command.get_envs() {
+            match value {
+                Some(value) => outer.env(name, value),
+                None => outer.env_remove(name),
+            };
+        }
+        *command = outer;
+    };
+    let arguments = ["verify", shown(&medium)];
+    let mut verify = bench.command(&arguments);
+    inside(&mut verify);
+    for called in [bench.judge(&arguments, verify), bench.import_by(&medium, &[], inside)] {
+        assert!(called.all().contains(says), "{}", called.all());
+    }
+    assert!(bench.landed().is_empty());
 }
 
 type Replacement = fn(&Path, &str);

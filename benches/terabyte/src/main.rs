@@ -5,6 +5,8 @@
 //! `pack,verify,import` and a tree is `models:COUNT:BYTES` or `records:COUNT`. Lines of JSON are appended
 //! to RESULTS. Root is needed, to mount.
 
+mod counting;
+mod land;
 mod mount;
 mod noise;
 mod run;
@@ -18,6 +20,11 @@ use tree::Tree;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if let [land::LAND, tree, bundle, signers, place] =
+        arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice()
+    {
+        return land::land(parse(tree)?, Path::new(bundle), Path::new(signers), Path::new(place));
+    }
     let [airlift, scratch, results, steps, trees @ ..] = arguments.as_slice() else {
         return Err("usage: airlift-terabyte AIRLIFT SCRATCH RESULTS STEPS TREE ...".into());
     };

@@ -97,8 +97,7 @@ impl Shared {
             let attr = self.attr_of(&space, *inode)?;
             return Ok((attr, if attr.kind == FileType::Directory { LONG } else { SHORT }));
         }
-        let landed = space.landed(parent, name).ok_or(Errno::ENOENT)?;
-        Ok((self.entry_attr(landed), SHORT))
+        Err(Errno::ENOENT)
     }
 
     fn handle(&self, body: Arc<Mutex<Body>>) -> (FileHandle, FopenFlags) {

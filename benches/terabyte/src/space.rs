@@ -1,6 +1,6 @@
-//! Names and files that the program made, and the objects that have landed.
+//! Names and files that the program made.
 
-use crate::tree::{Entry, Tree};
+use crate::tree::Tree;
 use crate::written::Written;
 use fuser::Errno;
 use std::collections::{BTreeMap, HashMap};
@@ -13,14 +13,8 @@ use std::time::SystemTime;
 
 /// The inode of the root directory.
 pub(crate) const ROOT: u64 = 1;
-/// The directory with the tree, the one with the bundle, the one with the store.
+/// The directory with the tree.
 pub(crate) const INPUT: &str = "in";
-pub(crate) const STORE: &str = "store";
-/// The directory of the store where the objects of the tree land.
-pub(crate) const OBJECTS: &str = "objects";
-/// What the store keeps about objects: nothing reads it again in one run, and it would take a block of
-/// disk for each.
-const FORGOTTEN: &str = "about";
 
 /// Names and files.
 pub(crate) struct Space {
@@ -28,17 +22,12 @@ pub(crate) struct Space {
     scratch: PathBuf,
     nodes: HashMap<u64, Node>,
     next: u64,
-    landed: Vec<u64>,
     counts: Counts,
 }
 
 /// What was counted.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Counts {
-    pub(crate) landed_count: u64,
-    pub(crate) landed_len: u64,
-    /// Objects that are not what they should be.
-    pub(crate) wrong: Vec<String>,
     /// Bytes of plain files that were removed: logs, lists.
     pub(crate) removed_len: u64,
     /// Bytes of those that lost their name while they were open: what was spilled.
@@ -51,8 +40,6 @@ pub(crate) struct Node {
     pub(crate) kind: Kind,
     pub(crate) mode: u16,
     pub(crate) changed_at: SystemTime,
-    /// The directory of the tree whose files land here.
-    mirrored: Option<Entry>,
     is_named: bool,
     is_spill: bool,
     open_count: u32,
@@ -66,7 +53,7 @@ pub(crate) enum Kind {
 
 /// The bytes of a file.
 pub(crate) enum Body {
-    /// Volumes and objects: written once from start to end.
+    /// Volumes: written once from start to end.
     Written(Written),
     /// All else, as it is.
     Plain { file: File, len: u64 },
@@ -90,7 +77,7 @@ impl Body {
         }
     }
 
-    /// Writes bytes; a volume or an object grows at its end and nowhere else.
+    /// Writes bytes; a volume grows at its end and nowhere else.
     pub(crate) fn write(&mut self, offset: u64, bytes: &[u8], scratch: &Path) -> io::Result<()> {
         match self {
             Body::Written(written) if written.len() == offset => written.append(bytes, scratch),
@@ -125,13 +112,11 @@ pub(crate) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl Space {
     pub(crate) fn new(tree: Tree, scratch: &Path) -> Space {
-        let landed = vec![0; tree.file_count().div_ceil(64) as usize];
         let mut space = Space {
             tree: Arc::new(tree),
             scratch: scratch.to_owned(),
             nodes: HashMap::new(),
             next: ROOT,
-            landed,
             counts: Counts::default(),
         };
         space.add(Node::new(ROOT, Kind::Directory(BTreeMap::new()), 0o755));
@@ -163,23 +148,11 @@ impl Space {
         }
     }
 
-    /// Returns the file of the tree that has landed under a name.
-    pub(crate) fn landed(&self, directory: u64, name: &str) -> Option<Entry> {
-        let entry = self.tree.child(self.node(directory).ok()?.mirrored?, name)?;
-        let index = self.tree.file_index(entry)?;
-        (self.landed[(index / 64) as usize] & 1 << (index % 64) != 0).then_some(entry)
-    }
-
     pub(crate) fn make_directory(&mut self, parent: u64, name: &str, mode: u16) -> Result<u64, Errno> {
         if self.names(parent)?.contains_key(name) {
             return Err(Errno::EEXIST);
         }
-        let mut node = Node::new(parent, Kind::Directory(BTreeMap::new()), mode);
-        let is_of_store = self.names(ROOT)?.get(STORE) == Some(&parent);
-        node.mirrored = match self.node(parent)?.mirrored {
-            Some(above) => self.tree.child(above, name),
-            None => (is_of_store && name == OBJECTS).then_some(Entry::Root),
-        };
+        let node = Node::new(parent, Kind::Directory(BTreeMap::new()), mode);
         let inode = self.add(node);
         self.name(parent, name, inode)?;
         Ok(inode)
@@ -190,8 +163,7 @@ impl Space {
         if self.names(parent)?.contains_key(name) {
             return Err(Errno::EEXIST);
         }
-        let is_new_in_store = self.is_named(parent, "new");
-        let body = if name == "volume.part" || is_new_in_store {
+        let body = if name == "volume.part" {
             Body::Written(Written::default())
         } else {
             Body::Plain { file: tempfile::tempfile_in(&self.scratch)?, len: 0 }
@@ -228,18 +200,10 @@ impl Space {
 
     pub(crate) fn rename(&mut self, from: (u64, &str), to: (u64, &str), replaces: bool) -> Result<(), Errno> {
         let inode = *self.names(from.0)?.get(from.1).ok_or(Errno::ENOENT)?;
-        let is_there = self.names(to.0)?.contains_key(to.1) || self.landed(to.0, to.1).is_some();
-        if is_there && !replaces {
-            return Err(Errno::EEXIST);
-        }
-        if self.node(to.0)?.mirrored.is_some() {
-            self.land(inode, to)?;
-            return self.unname(from.0, from.1);
-        }
-        if self.is_named(to.0, FORGOTTEN) {
-            return self.unname(from.0, from.1);
-        }
         if self.names(to.0)?.contains_key(to.1) {
+            if !replaces {
+                return Err(Errno::EEXIST);
+            }
             self.unname(to.0, to.1)?;
         }
         self.names_mut(from.0)?.remove(from.1);
@@ -247,25 +211,6 @@ impl Space {
             node.parent = to.0;
         }
         self.names_mut(to.0)?.insert(to.1.to_owned(), inode);
-        Ok(())
-    }
-
-    /// Compares an object with the file of the tree that it should be, and keeps one bit of it.
-    fn land(&mut self, inode: u64, (parent, name): (u64, &str)) -> Result<(), Errno> {
-        let entry = self.node(parent)?.mirrored.and_then(|above| self.tree.child(above, name));
-        let body = self.body(inode)?;
-        let is_right = match (entry, &*locked(&body)) {
-            (Some(entry), Body::Written(written)) => written.is(&self.tree, entry)?,
-            _ => false,
-        };
-        let index = entry.and_then(|entry| self.tree.file_index(entry)).filter(|_| is_right);
-        let Some(index) = index else {
-            self.counts.wrong.push(name.to_owned());
-            return Err(Errno::EIO);
-        };
-        self.landed[(index / 64) as usize] |= 1 << (index % 64);
-        self.counts.landed_count += 1;
-        self.counts.landed_len += locked(&body).len();
         Ok(())
     }
 
@@ -311,17 +256,12 @@ impl Space {
             None => Err(Errno::ENOENT),
         }
     }
-
-    fn is_named(&self, directory: u64, name: &str) -> bool {
-        let Ok(parent) = self.node(directory).map(|node| node.parent) else { return false };
-        self.names(parent).is_ok_and(|names| names.get(name) == Some(&directory))
-    }
 }
 
 impl Node {
     fn new(parent: u64, kind: Kind, mode: u16) -> Node {
         let changed_at = SystemTime::now();
-        Node { parent, kind, mode, changed_at, mirrored: None, is_named: true, is_spill: false, open_count: 0 }
+        Node { parent, kind, mode, changed_at, is_named: true, is_spill: false, open_count: 0 }
     }
 
     pub(crate) fn is_named(&self) -> bool {
@@ -336,49 +276,5 @@ impl Node {
             },
             Kind::Directory(_) => 0,
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn put(space: &mut Space, directories: (u64, u64), name: &str, bytes: &[u8]) -> Result<(), Errno> {
-        let inode = space.make_file(directories.0, "1", 0o644).expect("made");
-        let body = space.body(inode).expect("a file");
-        locked(&body).write(0, bytes, Path::new("")).expect("written");
-        let renamed = space.rename((directories.0, "1"), (directories.1, name), false);
-        if renamed.is_err() {
-            space.remove(directories.0, "1", false).expect("removed");
-        }
-        space.close(inode);
-        renamed
-    }
-
-    #[test]
-    fn only_what_the_tree_has_lands_and_one_bit_of_it_is_kept() {
-        let mut space = Space::new(Tree::records(1000), Path::new(""));
-        let store = space.make_directory(ROOT, STORE, 0o755).expect("made");
-        let fresh = space.make_directory(store, "new", 0o755).expect("made");
-        let objects = space.make_directory(store, OBJECTS, 0o755).expect("made");
-        let part = space.make_directory(objects, "part-00000", 0o755).expect("made");
-        let entry = Entry::Record(2);
-        let mut bytes = vec![0; space.tree.len(entry).expect("a file") as usize];
-        space.tree.read(entry, 0, &mut bytes);
-        let node_count = space.nodes.len();
-        let mut changed = bytes.clone();
-        changed[bytes.len() - 1] ^= 1;
-        for (name, bytes) in
-            [("record-002", &changed[..]), ("record-002", &bytes[1..]), ("record-003", &bytes), ("other", &bytes)]
-        {
-            assert!(put(&mut space, (fresh, part), name, bytes).is_err());
-            assert_eq!((space.counts.landed_count, space.landed(part, name)), (0, None));
-        }
-        assert_eq!(space.counts.wrong.len(), 4);
-        put(&mut space, (fresh, part), "record-002", &bytes).expect("landed");
-        assert_eq!(space.landed(part, "record-002"), Some(entry));
-        assert_eq!((space.counts.landed_count, space.counts.landed_len), (1, bytes.len() as u64));
-        assert!(put(&mut space, (fresh, part), "record-002", &bytes).is_err());
-        assert_eq!(space.nodes.len(), node_count);
     }
 }

@@ -151,6 +151,18 @@ impl Tree {
         }
     }
 
+    /// Returns path and entry of the file with this index among all files.
+    pub(crate) fn file(&self, index: u64) -> Option<(String, Entry)> {
+        match self {
+            Tree::Models(_) => self.nth(Entry::Root, index),
+            Tree::Records(_) => {
+                let (above, directory) = self.nth(Entry::Root, index / RECORD_COUNT)?;
+                let (name, entry) = self.nth(directory, index % RECORD_COUNT)?;
+                Some((format!("{above}/{name}"), entry))
+            }
+        }
+    }
+
     /// Returns the noise at an offset of a file, and how many bytes of it follow.
     pub(crate) fn noise_at(&self, entry: Entry, offset: u64) -> Option<(Place, u64)> {
         match (self, entry) {

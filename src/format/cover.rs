@@ -166,7 +166,7 @@ impl Cover {
         let Some(Item::Entry(Entry { file: Some(file), .. })) = self.items.front() else { return false };
         // Its rows end at a part end, or are not all at hand; those of a file of one part reach its end.
         let row_len = |item: &Item| if let Item::Row(_, row) = item { Some(u64::from(row.len)) } else { None };
-        file.len > PACK_RAW_LEN && self.items.iter().skip(1).map_while(row_len).sum::<u64>() < file.len
+        self.items.iter().skip(1).map_while(row_len).sum::<u64>() < file.len
     }
 
     fn open_large_file(&mut self) {

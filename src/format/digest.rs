@@ -135,7 +135,7 @@ fn hex_decode(text: &str) -> Option<[u8; 32]> {
     }
     let mut bytes = [0; 32];
     for (byte, pair) in bytes.iter_mut().zip(text.chunks_exact(2)) {
-        *byte = hex_digit(pair[0])? << 4 | hex_digit(pair[1])?;
+        *byte = hex_digit(pair[0])? * 16 + hex_digit(pair[1])?;
     }
     Some(bytes)
 }

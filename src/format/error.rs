@@ -122,3 +122,19 @@ pub fn prove(structure: Structure, bytes: &[u8], expected: &Digest) -> Result<()
         Err(FormatError::StructureDigest { structure, expected: *expected, found })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_names_the_rule_where_one_alone_is_broken() {
+        let breach = FormatError::Breach { structure: "index", offset: 0, rule: "F-101", why: "" };
+        let pack = FormatError::Pack { pack: 0, rule: "F-52", why: "" };
+        let section = FormatError::UnknownSection { structure: "index", kind: 1 };
+        for (error, rule) in [(breach, Some("F-101")), (pack, Some("F-52")), (section, Some("F-58"))] {
+            assert_eq!(error.rule(), rule);
+        }
+        assert_eq!(FormatError::Truncated { structure: "index", offset: 0, missing: 1 }.rule(), None);
+    }
+}

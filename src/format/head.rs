@@ -375,6 +375,18 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn a_head_is_parsed_up_to_its_limit_and_no_further() {
+        for (len, is_parsed) in [(HEAD_LEN_MAX, true), (HEAD_LEN_MAX + 1, false), (2 * HEAD_LEN_MAX, false)] {
+            let found = Head::decode(&vec![b' '; len as usize]);
+            match found {
+                Err(HeadError::Json(_)) => assert!(is_parsed, "{len}"),
+                Err(HeadError::TooLong { len: found }) => assert!(!is_parsed && found == len),
+                found => panic!("{len}: {found:?}"),
+            }
+        }
+    }
+
+    #[test]
     fn every_flipped_bit_is_another_head_or_refused() {
         let bytes = full_head().encode();
         for bit in 0..bytes.len() * 8 {

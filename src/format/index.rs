@@ -331,6 +331,16 @@ mod tests {
     }
 
     #[test]
+    fn refuses_more_frames_or_runs_than_a_pack_has_rows() {
+        for at in [4, 8] {
+            let mut bytes = index().encode();
+            bytes[at..at + 4].copy_from_slice(&(PACK_ROW_COUNT_MAX + 1).to_le_bytes());
+            let found = Index::decode(&bytes, &rows(), 14);
+            assert!(matches!(found, Err(FormatError::Breach { rule: "F-10", .. })), "{found:?}");
+        }
+    }
+
+    #[test]
     fn refuses_runs_that_are_not_maximal() {
         let mut bytes = index().encode();
         // The last run (two references) is split into two of one row.

@@ -9,7 +9,9 @@ use airlift::error::Class;
 use airlift::format::Head;
 use airlift::machine::{Gate, Machine};
 use airlift::media::find;
-use airlift::pipeline::import::{ImportError, ImportOptions, ImportReport, OnExisting, Shipment, import_on};
+use airlift::pipeline::import::{
+    ImportError, ImportOptions, ImportReport, OnExisting, Shipment, abort, import_on, status,
+};
 use airlift::pipeline::inspect::{Demand, Opened};
 use airlift::pipeline::progress::Progress;
 use airlift::pipeline::volumes::Volumes;
@@ -123,7 +125,27 @@ impl<'a> Scene<'a> {
         let shipment = Shipment { bundle, volumes: &volumes, signatures: opened.signatures(), authority };
         let called = self.import(&shipment, step);
         self.judge(bundle.head(), files, &before, &called);
+        if step.field & 32 != 0 {
+            self.tidy(&shipment, step);
+        }
         Some(called)
+    }
+
+    /// Asks how the release stands, which changes nothing, and aborts it, which leaves what has landed.
+    fn tidy(&self, shipment: &Shipment<'_>, step: &Step) {
+        let store: Arc<dyn Store> = self.store.clone();
+        let before = objects(&self.store, "");
+        // Either may be refused: the installed head may not be trusted any more, the lease may be held.
+        let _ = status(shipment, &store, &options(step));
+        assert!(before == objects(&self.store, ""), "a look has changed the store");
+        let aborted = abort(shipment, &store, &options(step), &|| false);
+        let landed = |mut objects: Objects| {
+            objects.retain(|key, _| !key.starts_with(".airlift/"));
+            objects
+        };
+        assert!(landed(before) == landed(objects(&self.store, "")), "an abort has changed what had landed");
+        let open_count = paging::uploads(self.store.as_ref(), "").count();
+        assert!(self.is_hostile || aborted.is_err() || open_count == 0, "an abort leaves {open_count} uploads");
     }
 
     /// Takes note of what a trusted head leads to.

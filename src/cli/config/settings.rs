@@ -65,6 +65,7 @@ pub(crate) const SETTINGS: &[Setting] = &[
     setting("threads", Kind::Count),
     setting("volume_size", Kind::Size),
     setting("bwlimit", Kind::Rate),
+    setting("strict", Kind::Switch),
     setting("quiet", Kind::Switch),
     setting("no_progress", Kind::Switch),
 ];

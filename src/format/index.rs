@@ -341,6 +341,61 @@ mod tests {
     }
 
     #[test]
+    fn refuses_a_row_that_repeats_itself() {
+        assert_eq!(broken(|index| index.sources[0] = RowSource::Repeat { row: 0 }), Some("F-105"));
+    }
+
+    #[test]
+    fn a_row_may_lie_in_a_base() {
+        let mut based = index();
+        based.sources[5] = RowSource::Base { base: 3, ordinal: 9 };
+        based.sources[6] = RowSource::Base { base: 3, ordinal: 10 };
+        let bytes = based.encode();
+        assert_eq!(bytes.len(), index().encode().len());
+        assert_eq!(Index::decode(&bytes, &rows(), 14), Ok(based));
+    }
+
+    #[test]
+    fn refuses_each_breach_in_the_bytes_of_a_run() {
+        // The last run: two references from ordinal 9 on.
+        for (at, bytes) in [(0, &[9][..]), (1, &[1]), (2, &[1]), (4, &[0]), (4, &[1]), (4, &[3]), (4, &[0, 0, 1])] {
+            let mut changed = index().encode();
+            let start = changed.len() - RUN_LEN + at;
+            changed[start..start + bytes.len()].copy_from_slice(bytes);
+            let found = Index::decode(&changed, &rows(), 14);
+            assert!(matches!(found, Err(FormatError::Breach { rule: "F-102", .. })), "{at} {bytes:?}: {found:?}");
+        }
+    }
+
+    #[test]
+    fn a_run_that_is_too_long_is_refused_before_it_is_laid_out() {
+        let mut bytes = index().encode();
+        // The last but one has two rows behind three.
+        let run = bytes.len() - 2 * RUN_LEN;
+        bytes[run + 4] = 5;
+        let due = (run + RUN_LEN) as u64;
+        let found = Index::decode(&bytes, &rows(), 14);
+        assert!(matches!(found, Err(FormatError::Breach { rule: "F-102", offset, .. }) if offset == due), "{found:?}");
+    }
+
+    #[test]
+    fn the_content_of_a_section_is_passed_over_when_it_has_its_digest() {
+        let content = b"notes";
+        let section = Section { kind: 7, len: content.len() as u32, digest: Digest::of(content) };
+        let with = |content: &[u8]| {
+            let mut bytes = index().encode();
+            bytes[12] = 1;
+            put_sections(std::slice::from_ref(&section), &mut bytes);
+            bytes.extend_from_slice(content);
+            Index::decode(&bytes, &rows(), 14)
+        };
+        assert_eq!(with(content), Ok(index()));
+        assert!(matches!(with(b"noteS"), Err(FormatError::SectionDigest { .. })));
+        assert!(matches!(with(b"note"), Err(FormatError::Truncated { .. })));
+        assert!(with(b"notes!").is_err());
+    }
+
+    #[test]
     fn refuses_runs_that_are_not_maximal() {
         let mut bytes = index().encode();
         // The last run (two references) is split into two of one row.

@@ -70,3 +70,71 @@ pub const CRITICAL_COUNT_MAX: usize = 64;
 pub const EXT_COUNT_MAX: usize = 64;
 /// Longest value of an `ext` name, in bytes.
 pub const EXT_VALUE_LEN_MAX: usize = 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Writes a number of bytes as the specification does.
+    fn size(len: u64) -> String {
+        match len.trailing_zeros() {
+            20.. => format!("{} MiB", len >> 20),
+            10.. => format!("{} KiB", len >> 10),
+            _ => len.to_string(),
+        }
+    }
+
+    fn count(number: u64) -> String {
+        let digits = number.to_string();
+        let groups: Vec<&str> =
+            digits.as_bytes().rchunks(3).rev().map(|group| str::from_utf8(group).expect("digits")).collect();
+        groups.join(",")
+    }
+
+    #[test]
+    fn the_limits_are_those_of_the_specification() {
+        let spec = include_str!("../../spec/format.md");
+        for line in [
+            format!("chunk | 1 to {} ({} bytes)", size(CHUNK_LEN_MAX.into()), count(CHUNK_LEN_MAX.into())),
+            format!("frame, raw | 1 to {}; stored at most raw", size(FRAME_RAW_LEN_MAX.into())),
+            format!(
+                "pack, raw | below {}; 1 to {} entries; at most {} rows",
+                size(PACK_RAW_LEN_END),
+                count(PACK_ENTRY_COUNT_MAX.into()),
+                count(PACK_ROW_COUNT_MAX.into())
+            ),
+            format!("index | {}", size(INDEX_LEN_MAX.into())),
+            format!(
+                "page of manifest or pack table | {} ({} bytes); at least one record",
+                size(PAGE_LEN_MAX.into()),
+                count(PAGE_LEN_MAX.into())
+            ),
+            format!("pages of manifest, of pack table | 1 to 2^{} each", PAGE_COUNT_MAX.ilog2()),
+            format!("roots of manifest and pack table together | {}", size(ROOTS_LEN_MAX)),
+            format!("head | {}", size(HEAD_LEN_MAX)),
+            format!("file | 2^{} bytes", FILE_LEN_MAX.ilog2()),
+            format!("all files | 2^{} − 1 bytes", (TOTAL_LEN_MAX + 1).ilog2()),
+            format!("counter | 1 to 2^{} − 1", (COUNTER_MAX + 1).ilog2()),
+            format!("path | 1 to {} bytes; segment 1 to {SEGMENT_LEN_MAX} bytes", count(PATH_LEN_MAX as u64)),
+            format!("name | 1 to {NAME_LEN_MAX} bytes"),
+            format!("volumes | 1 to {}", count(VOLUME_COUNT_MAX.into())),
+            format!("signatures | {SIGNATURE_COUNT_MAX}, each at most {}", size(SIGNATURE_LEN_MAX)),
+            format!("attachments | {ATTACHMENT_COUNT_MAX}, each at most {}", size(ATTACHMENT_LEN_MAX)),
+            format!("bases | {BASE_COUNT_MAX}"),
+            format!("README.txt | {}", size(README_LEN_MAX)),
+            format!("extra sections of a pack-table root or index | {SECTION_COUNT_MAX}"),
+            format!(
+                "`critical` names, `ext` names | {CRITICAL_COUNT_MAX} each; `ext` value {}",
+                size(EXT_VALUE_LEN_MAX as u64)
+            ),
+        ] {
+            assert!(spec.contains(&format!("\n| {line} |\n")), "the table of F-10 has no line {line:?}");
+        }
+        // A volume has room for the longest pack, its index and the copy of that.
+        assert!(VOLUME_LEN_MIN >= PACK_RAW_LEN_END + 2 * u64::from(INDEX_LEN_MAX));
+        assert!(VOLUME_LEN_DEFAULT < 1 << 32 && VOLUME_LEN_DEFAULT + VOLUME_LEN_MIN >= 1 << 32);
+        assert_eq!(CRITICAL_COUNT_MAX, EXT_COUNT_MAX);
+        assert!(PAGE_COUNT_MAX.is_power_of_two() && FILE_LEN_MAX.is_power_of_two());
+        assert!((TOTAL_LEN_MAX + 1).is_power_of_two() && (COUNTER_MAX + 1).is_power_of_two());
+    }
+}

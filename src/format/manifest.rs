@@ -432,7 +432,7 @@ impl ManifestEncoder {
 }
 
 fn put_start(record: &mut Vec<u8>, kind: u32, len: usize) {
-    record.extend_from_slice(&(kind << 24 | len as u32).to_le_bytes());
+    record.extend_from_slice(&((kind << 24) + len as u32).to_le_bytes());
 }
 
 /// Returns the raw length at which a part of a file of this length ends (F-45), in bytes.
@@ -440,4 +440,82 @@ pub fn part_bound(file_len: u64) -> u64 {
     use super::limits::{PART_COUNT_GOAL, PART_LEN_MIN};
     const STEP: u64 = 1 << 20;
     PART_LEN_MIN.max(file_len.div_ceil(PART_COUNT_GOAL).div_ceil(STEP) * STEP)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn page(first_entry: u64, first_ordinal: u64) -> PageFacts {
+        let first_path = EntryPath::parse(b"m/a").expect("a path");
+        PageFacts { digest: Digest::of(b"page"), len: 100, first_entry, first_ordinal, first_path }
+    }
+
+    fn root(pages: Vec<PageFacts>) -> ManifestRoot {
+        ManifestRoot { entry_count: 10, file_count: 9, row_count: 20, total_len: 100, pages }
+    }
+
+    /// Returns the rule that a root with these pages breaks.
+    fn broken(pages: Vec<PageFacts>) -> Option<&'static str> {
+        let root = root(pages);
+        match ManifestRoot::decode(&root.encode()) {
+            Ok(decoded) => {
+                assert_eq!(decoded, root);
+                None
+            }
+            Err(error) => Some(error.rule().expect("a rule")),
+        }
+    }
+
+    #[test]
+    fn pages_are_in_order_and_begin_within_the_manifest() {
+        for (pages, rule) in [
+            ([(0, 0), (4, 8)], None),
+            ([(0, 0), (0, 8)], None),
+            ([(0, 0), (4, 0)], None),
+            ([(0, 0), (9, 8)], None),
+            ([(0, 0), (10, 8)], Some("F-48")),
+            ([(4, 8), (3, 9)], Some("F-48")),
+            ([(4, 8), (5, 7)], Some("F-48")),
+        ] {
+            assert_eq!(broken(pages.map(|(entry, ordinal)| page(entry, ordinal)).to_vec()), rule, "{pages:?}");
+        }
+    }
+
+    #[test]
+    fn a_page_has_a_record_and_keeps_its_limit() {
+        for (len, rule) in [(8, Some("F-10")), (9, None), (PAGE_LEN_MAX, None), (PAGE_LEN_MAX + 1, Some("F-10"))] {
+            assert_eq!(broken(vec![PageFacts { len, ..page(0, 0) }]), rule, "{len}");
+        }
+    }
+
+    #[test]
+    fn a_record_that_fills_a_page_to_its_last_byte_is_on_it() {
+        let mut encoder = ManifestEncoder::new();
+        let mut push = |number: u32, path_len: usize| {
+            let text = format!("m/{number:0width$}", width = path_len - 2);
+            encoder.push_directory(EntryPath::parse(text.as_bytes()).expect("a path"))
+        };
+        // Records of 64 bytes, and one that takes what is left.
+        let room_len = PAGE_LEN_MAX as usize - PAGE_START_LEN;
+        let count = (room_len / 64) as u32;
+        for number in 0..count {
+            assert_eq!(push(number, 60), None);
+        }
+        assert_eq!(push(count, room_len % 64 - 4), None);
+        let page = push(count + 1, 60).expect("a page");
+        assert_eq!(page.len(), PAGE_LEN_MAX as usize);
+    }
+
+    #[test]
+    fn pages_lie_behind_the_root_and_each_other() {
+        assert_eq!(root(vec![page(0, 0), page(1, 1)]).page_starts(50), [50, 150, 250]);
+    }
+
+    #[test]
+    fn profiles_have_their_ids_and_names() {
+        let names: Vec<_> = (0..=6).map(|id| Profile::from_id(id).map(Profile::name)).collect();
+        let due = ["single", "mincdc", "safetensors", "gguf", "npy"].map(Some);
+        assert_eq!(names, [&[None][..], &due, &[None]].concat());
+    }
 }

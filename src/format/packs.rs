@@ -401,6 +401,100 @@ mod tests {
         assert!(matches!(decode_page(&root.pages[1], &damaged), Err(FormatError::StructureDigest { .. })));
     }
 
+    /// Returns the root and the last page of a table of packs.
+    fn table(packs: impl Iterator<Item = Pack>) -> (PackRoot, Vec<u8>) {
+        let mut encoder = PackTableEncoder::new();
+        packs.for_each(|pack| drop(encoder.push(&pack)));
+        let (root, page) = encoder.finish();
+        (root, page.expect("a page"))
+    }
+
+    #[test]
+    fn index_payload_and_copy_follow_each_other() {
+        let place = Place { offset: 1000, index_len: 16, payload_len: 100, ..pack(0).place.expect("carried") };
+        assert_eq!((place.payload_offset(), place.copy_offset()), (1016, 1116));
+        assert_eq!((place.stored_len(), place.end()), (132, 1132));
+    }
+
+    #[test]
+    fn volumes_are_named_by_six_digits() {
+        let volume = VolumeNumber::new(42).expect("a number");
+        assert_eq!((&volume.file_name()[..], &volume.to_string()[..]), ("000042.vol", "42"));
+        assert_eq!(volume.next().map(VolumeNumber::number), Some(43));
+        assert_eq!(VolumeNumber::new(VOLUME_COUNT_MAX).expect("the last").next(), None);
+        assert_eq!(VolumeNumber::new(0), None);
+    }
+
+    #[test]
+    fn each_value_of_a_row_keeps_its_limit() {
+        let (root, page) = table([pack(1)].into_iter());
+        let broken = |at: usize, bytes: &[u8]| {
+            let mut page = page.clone();
+            page[at..at + bytes.len()].copy_from_slice(bytes);
+            let mut facts = root.pages[0];
+            facts.digest = Digest::of_structure(Structure::PackPage, &page);
+            decode_page(&facts, &page).err().map(|error| error.rule().expect("a rule"))
+        };
+        for (at, limit) in [
+            (8, PACK_ENTRY_COUNT_MAX),
+            (20, PACK_ROW_COUNT_MAX),
+            (24, VOLUME_COUNT_MAX),
+            (36, INDEX_LEN_MAX),
+            (40, PACK_RAW_LEN_END as u32 - 1),
+        ] {
+            assert_eq!(broken(at, &limit.to_le_bytes()), None, "{at}");
+            assert_eq!(broken(at, &(limit + 1).to_le_bytes()), Some("F-10"), "{at}");
+        }
+        for at in [8, 36] {
+            assert_eq!(broken(at, &[0; 4]), Some("F-10"), "{at}");
+        }
+        // A pack that is not carried has zeros in all of its place.
+        assert_eq!(broken(24, &[0; ROW_LEN - 24]), None);
+        for at in [28, 36, 40, 44, ROW_LEN - 1] {
+            let mut place = [0; ROW_LEN - 24];
+            place[at - 24] = 1;
+            assert_eq!(broken(24, &place), Some("F-56"), "{at}");
+        }
+    }
+
+    #[test]
+    fn pages_of_the_table_are_full_and_in_order() {
+        let (root, _) = table((0..30_000).map(pack));
+        let broken = |change: fn(&mut PackRoot)| {
+            let mut root = root.clone();
+            change(&mut root);
+            PackRoot::decode(&root.encode()).err().map(|error| error.rule().expect("a rule"))
+        };
+        assert_eq!(broken(|root| root.pages[2].first_entry = root.pages[1].first_entry), None);
+        assert_eq!(broken(|root| root.pages[2].first_ordinal = root.pages[1].first_ordinal), None);
+        assert_eq!(broken(|root| root.pages[2].first_entry = 0), Some("F-57"));
+        assert_eq!(broken(|root| root.pages[2].first_ordinal = 0), Some("F-57"));
+        let without_last = |root: &mut PackRoot| {
+            root.pack_count = 2 * PAGE_ROW_COUNT as u64;
+            root.pages[2].len = 0;
+        };
+        assert_eq!(broken(without_last), Some("F-51"));
+        assert_eq!(broken(|root| root.pack_count = 3 * PAGE_ROW_COUNT as u64 + 1), Some("F-51"));
+        assert_eq!(broken(|root| root.pages[1].len -= 1), Some("F-51"));
+        let lens = root.pages.iter().map(|page| u64::from(page.len));
+        assert_eq!(root.page_start(100, 0), 100);
+        assert_eq!(root.page_start(100, 2), 100 + lens.clone().take(2).sum::<u64>());
+        assert_eq!(root.file_len(100), 100 + lens.sum::<u64>());
+        let section = Section { kind: 1, len: 7, digest: Digest::of(b"section") };
+        assert_eq!(PackRoot { sections: vec![section], ..root.clone() }.file_len(0), root.file_len(0) + 7);
+    }
+
+    #[test]
+    fn sections_ascend_by_kind() {
+        let (root, _) = table([pack(0)].into_iter());
+        let of = |kinds: [u16; 2]| {
+            let section = |kind| Section { kind, len: 1, digest: Digest::of(b"x") };
+            let root = PackRoot { sections: kinds.map(section).to_vec(), ..root.clone() };
+            PackRoot::decode(&root.encode()).err().map(|error| error.rule().expect("a rule"))
+        };
+        assert_eq!([of([8, 9]), of([9, 9]), of([9, 8])], [None, Some("F-58"), Some("F-58")]);
+    }
+
     #[test]
     fn refuses_reserved_flags_and_critical_sections() {
         let (mut encoder, mut pages) = (PackTableEncoder::new(), Vec::new());

@@ -52,19 +52,16 @@ impl Mark {
     }
 
     /// Takes the next bytes of the file.
-    pub fn update(&mut self, mut bytes: &[u8]) {
+    pub fn update(&mut self, bytes: &[u8]) {
         let filled = self.tail_len();
         self.len += bytes.len() as u64;
-        if filled > 0 {
-            let take = bytes.len().min(BLOCK_LEN - filled);
-            self.tail[filled..filled + take].copy_from_slice(&bytes[..take]);
-            if filled + take < BLOCK_LEN {
-                return;
-            }
-            compress256(&mut self.words, &[self.tail]);
-            bytes = &bytes[take..];
+        let (first, rest) = bytes.split_at(bytes.len().min(BLOCK_LEN - filled));
+        self.tail[filled..filled + first.len()].copy_from_slice(first);
+        if filled + first.len() < BLOCK_LEN {
+            return;
         }
-        let (blocks, rest) = bytes.as_chunks::<BLOCK_LEN>();
+        let (blocks, rest) = rest.as_chunks::<BLOCK_LEN>();
+        compress256(&mut self.words, &[self.tail]);
         compress256(&mut self.words, blocks);
         self.tail = [0; BLOCK_LEN];
         self.tail[..rest.len()].copy_from_slice(rest);

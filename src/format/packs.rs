@@ -458,6 +458,14 @@ mod tests {
     }
 
     #[test]
+    fn a_pack_that_is_not_carried_has_a_row_as_long_as_any() {
+        let packs = [Pack { place: None, ..pack(0) }, pack(1)];
+        let (root, page) = table(packs.into_iter());
+        assert_eq!(page.len(), 2 * ROW_LEN);
+        assert_eq!(decode_page(&root.pages[0], &page).expect("own page"), packs);
+    }
+
+    #[test]
     fn pages_of_the_table_are_full_and_in_order() {
         let (root, _) = table((0..30_000).map(pack));
         let broken = |change: fn(&mut PackRoot)| {

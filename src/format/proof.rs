@@ -70,3 +70,46 @@ impl Proven {
         Proven { bytes, is_record: false }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FILE: &[u8] = b"a file of two parts";
+
+    fn mark_at(len: usize) -> Mark {
+        let mut mark = Mark::start();
+        mark.update(&FILE[..len]);
+        mark
+    }
+
+    #[test]
+    fn content_is_proven_by_what_leads_to_it_alone() {
+        let bytes = |range: std::ops::Range<usize>| Bytes::from_static(&FILE[range]);
+        let (whole, len) = (Sha256::of(FILE), FILE.len());
+        for proven in [
+            Proven::file(bytes(0..len), &whole).ok(),
+            Proven::part(bytes(0..len), mark_at(0), &mark_at(len)).ok(),
+            Proven::last_part(bytes(0..len), mark_at(0), &whole).ok(),
+            Proven::stored(bytes(0..len), &Digest::of(FILE)).ok(),
+        ] {
+            let proven = proven.expect("proven");
+            assert!(proven.bytes() == FILE && !proven.is_record());
+        }
+        assert!(Proven::part(bytes(2..7), mark_at(2), &mark_at(7)).is_ok());
+        assert!(Proven::last_part(bytes(7..len), mark_at(7), &whole).is_ok());
+
+        assert_eq!(Proven::file(bytes(1..len), &whole).err(), Some(Sha256::of(&FILE[1..])));
+        assert_eq!(Proven::stored(bytes(1..len), &Digest::of(FILE)).err(), Some(Digest::of(&FILE[1..])));
+        assert_eq!(Proven::part(bytes(2..6), mark_at(2), &mark_at(7)).err(), Some(mark_at(6)));
+        assert!(Proven::part(bytes(2..7), mark_at(1), &mark_at(7)).is_err());
+        assert!(Proven::last_part(bytes(7..len), mark_at(6), &whole).is_err());
+        assert!(Proven::last_part(bytes(8..len), mark_at(7), &whole).is_err());
+    }
+
+    #[test]
+    fn a_record_is_no_content() {
+        let record = Proven::record(&b"a receipt"[..]);
+        assert!(record.is_record() && record.bytes() == &b"a receipt"[..]);
+    }
+}

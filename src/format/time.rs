@@ -12,8 +12,8 @@ const LAST: u64 = 253_402_300_799;
 
 impl Time {
     /// Returns the time `seconds` after the start of 1970, held at the end of 9999.
-    pub const fn from_unix(seconds: u64) -> Time {
-        Time(if seconds > LAST { LAST } else { seconds })
+    pub fn from_unix(seconds: u64) -> Time {
+        Time(seconds.min(LAST))
     }
 
     /// Returns the seconds since the start of 1970.
@@ -34,11 +34,11 @@ impl Time {
         };
         let (year, month, day) = (number(0, 4)?, number(5, 7)?, number(8, 10)?);
         let (hour, minute, second) = (number(11, 13)?, number(14, 16)?, number(17, 19)?);
-        if hour > 23 || minute > 59 || second > 59 || year < 1970 || !(1..=12).contains(&month) || day == 0 {
+        if year < 1970 || !(1..=12).contains(&month) || day == 0 {
             return None;
         }
         let time = Time((days_before(year, month) + day - 1) * DAY + hour * 3600 + minute * 60 + second);
-        // Writing it again settles separators and days past the end of the month.
+        // Writing it again settles separators, hours past the end of a day and days past that of a month.
         (time.to_string() == text).then_some(time)
     }
 }
@@ -88,12 +88,17 @@ mod tests {
             assert_eq!(Time::from_unix(seconds).to_string(), text);
             assert_eq!(Time::parse(text), Some(Time(seconds)));
         }
+        assert_eq!(Time::from_unix(LAST + 1), Time(LAST));
+        assert_eq!(Time::from_unix(u64::MAX).unix(), LAST);
         for text in [
             "2026-02-29T00:00:00Z",
             "2026-13-01T00:00:00Z",
             "2026-01-01t00:00:00Z",
             "2026-01-01T24:00:00Z",
+            "2026-01-01T00:60:00Z",
             "2026-01-01T00:00:60Z",
+            "9999-12-31T24:00:00Z",
+            "9999-99-99T99:99:99Z",
             "1969-12-31T23:59:59Z",
             "2026-01-01T00:00:00+0",
             "",

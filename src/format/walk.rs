@@ -277,7 +277,9 @@ mod tests {
         assert!(pages.len() > 3);
         assert_eq!(ManifestRoot::decode(&root.encode()).as_ref(), Ok(&root));
         let items = walk(&root, &pages).expect("a good manifest");
-        assert_eq!(items.iter().filter(|item| matches!(item, Item::Row(..))).count(), 40_030);
+        let ordinals =
+            items.iter().filter_map(|item| if let Item::Row(ordinal, _) = item { Some(*ordinal) } else { None });
+        assert!(ordinals.eq(0..40_030));
         assert_eq!(items.iter().filter(|item| matches!(item, Item::PartEnd(_))).count(), 2);
         assert_eq!(root.file_count, 40_001);
         assert_eq!(root.entry_count, 40_002);
@@ -332,6 +334,23 @@ mod tests {
         assert_eq!((file(0, 0), file(0, 65_536)), (Ok(()), Ok(())));
         assert!(matches!(file(1, 0), Err(FormatError::Entry { entry: 0, rule: "F-59", .. })));
         assert!(matches!(file(0, 65_537), Err(FormatError::Entry { entry: 0, rule: "F-59", .. })));
+    }
+
+    #[test]
+    fn a_part_with_several_packs_has_the_rows_of_each() {
+        // A part of 33 MiB; its first pack ends with the 65,536th row.
+        let file = |row_count: usize| {
+            let (mut encoder, mut pages) = (ManifestEncoder::new(), Vec::new());
+            collect(&mut pages, encoder.push_file(path("m/a"), &facts(9000 * (32 << 20) + 1, Profile::Mincdc)));
+            for _ in 0..row_count {
+                collect(&mut pages, encoder.push_row(&Row { digest: Digest::of(b"x"), len: 512 }));
+            }
+            let (root, page) = encoder.finish();
+            pages.extend(page);
+            walk(&root, &pages)
+        };
+        // All rows are good, and the file is not whole.
+        assert!(matches!(file(65_536 + 1000), Err(FormatError::Entry { entry: 0, rule: "F-43", .. })));
     }
 
     #[test]

@@ -132,7 +132,7 @@ mod tests {
         }
         // A volume has room for the longest pack, its index and the copy of that.
         assert!(VOLUME_LEN_MIN >= PACK_RAW_LEN_END + 2 * u64::from(INDEX_LEN_MAX));
-        assert!(VOLUME_LEN_DEFAULT < 1 << 32 && VOLUME_LEN_DEFAULT + VOLUME_LEN_MIN >= 1 << 32);
+        const { assert!(VOLUME_LEN_DEFAULT < 1 << 32 && VOLUME_LEN_DEFAULT + VOLUME_LEN_MIN >= 1 << 32) };
         assert_eq!(CRITICAL_COUNT_MAX, EXT_COUNT_MAX);
         assert!(PAGE_COUNT_MAX.is_power_of_two() && FILE_LEN_MAX.is_power_of_two());
         assert!((TOTAL_LEN_MAX + 1).is_power_of_two() && (COUNTER_MAX + 1).is_power_of_two());

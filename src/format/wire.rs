@@ -72,3 +72,18 @@ impl<'a> Reader<'a> {
         if good { Ok(()) } else { Err(self.breach(rule, why)) }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_ends_early_says_where_and_how_much_is_due() {
+        let mut reader = Reader::new("index", b"abcde");
+        assert_eq!(reader.take(3), Ok(&b"abc"[..]));
+        assert!(!reader.is_at_end());
+        assert_eq!(reader.take(9), Err(FormatError::Truncated { structure: "index", offset: 3, missing: 7 }));
+        assert_eq!(reader.take(2), Ok(&b"de"[..]));
+        assert!(reader.is_at_end());
+    }
+}

@@ -398,6 +398,7 @@ mod tests {
             (format!("#\n{line} \u{1b}[0m").into_bytes(), not_text(2)),
             (format!("{line}\0").into_bytes(), not_text(1)),
             ([line.as_bytes(), b" \xff"].concat(), not_text(1)),
+            (vec![b'#'; 1 << 20], Some(SignersError::Empty)),
             (vec![b'#'; (1 << 20) + 1], Some(SignersError::TooLong)),
         ] {
             assert_eq!(AllowedSigners::parse(&file).err(), expected);

@@ -130,6 +130,7 @@ mod tests {
             assert_eq!(found, Some(RevokedError::BadLine { line_number: 2 }), "{line}");
         }
         assert_eq!(Revoked::parse(b"SSHKRL\n\0\0\0\0\x01").err(), Some(RevokedError::BinaryKrl));
+        assert_eq!(Revoked::parse(&vec![b'\n'; 16 << 20]).err(), None);
         assert_eq!(Revoked::parse(&vec![b'\n'; (16 << 20) + 1]).err(), Some(RevokedError::TooLong));
     }
 }

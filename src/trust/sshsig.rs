@@ -319,7 +319,7 @@ mod tests {
         let cases = [
             (file.replace('\n', "\r\n"), begin.clone()),
             (format!("\n{file}"), begin.clone()),
-            (format!(" {file}"), begin),
+            (format!(" {file}"), begin.clone()),
             (format!("{file}\n"), end.clone()),
             (format!("{file}x"), end.clone()),
             (file.trim_end().to_owned(), end),
@@ -330,6 +330,7 @@ mod tests {
             (file.replacen(END, &format!("\n{END}"), 1), SshsigError::BadText),
             (format!("{BEGIN}{END}"), SshsigError::NoMagic),
             (format!("{BEGIN}{}\n{END}", "=".repeat(4)), SshsigError::BadText),
+            ("x".repeat(16 * 1024), begin),
             ("x".repeat(16 * 1024 + 1), SshsigError::TooLong),
         ];
         for (text, expected) in cases {

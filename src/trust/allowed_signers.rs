@@ -326,6 +326,7 @@ mod tests {
         let (type_name, digits) = key.split_once(' ').expect("two fields");
         let bad_principal = |found: &str| SignerRule::BadPrincipal { found: found.to_owned() };
         let bad_option = |found: &str| SignerRule::BadOption { found: found.to_owned() };
+        let twice = |option: &str| SignerRule::BadOption { found: format!("{option}=\"20260101Z\"") };
         let bad_time = |found: &str| SignerRule::BadTime { found: found.to_owned() };
         let bad_scope = |found: &str| SignerRule::BadNamespaces { found: found.to_owned() };
         let cases = [
@@ -336,6 +337,8 @@ mod tests {
             (format!("é {SCOPE} {key}"), bad_principal("é")),
             (format!("a {key}"), SignerRule::NoNamespaces),
             (format!("a valid-after=\"20260101Z\" {key}"), SignerRule::NoNamespaces),
+            (format!("a {SCOPE},valid-after=\"20260101Z\",valid-after=\"20260101Z\" {key}"), twice("valid-after")),
+            (format!("a {SCOPE},valid-before=\"20260101Z\",valid-before=\"20260101Z\" {key}"), twice("valid-before")),
             (format!("a cert-authority,{SCOPE} {key}"), SignerRule::CertAuthority),
             (format!("a {SCOPE},cert-authority {key}"), SignerRule::CertAuthority),
             (format!("a {SCOPE},no-touch-required {key}"), bad_option("no-touch-required")),

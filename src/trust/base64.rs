@@ -7,7 +7,7 @@ pub(super) fn encode(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
     for group in bytes.chunks(3) {
         let byte = |index: usize| u32::from(group.get(index).copied().unwrap_or(0));
-        let word = byte(0) << 16 | byte(1) << 8 | byte(2);
+        let word = (byte(0) << 16) + (byte(1) << 8) + byte(2);
         for index in 0..4 {
             if index <= group.len() {
                 text.push(char::from(DIGITS[(word >> (18 - 6 * index) & 63) as usize]));
@@ -32,7 +32,7 @@ pub(super) fn decode(text: &[u8]) -> Option<Vec<u8>> {
     for group in digits.chunks(4) {
         let mut word = 0;
         for &digit in group {
-            word = word << 6 | value_of(digit)?;
+            word = (word << 6) + value_of(digit)?;
         }
         word <<= 6 * (4 - group.len());
         let [_, first, second, third] = word.to_be_bytes();

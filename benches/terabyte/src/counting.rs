@@ -13,8 +13,8 @@ use rustix::time::{ClockId, clock_gettime};
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
 use std::path::PathBuf;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
 
 /// Where the objects of the tree land; all else goes to a directory store.
 pub(crate) const OBJECTS: &str = "objects/";
@@ -34,10 +34,8 @@ pub(crate) struct CountingStore {
     pub(crate) used_ns: AtomicU64,
 }
 
-#[derive(Default)]
-struct Upload {
-    parts: BTreeMap<PartNumber, Arc<Written>>,
-}
+/// The parts of an upload.
+type Upload = BTreeMap<PartNumber, Written>;
 
 impl CountingStore {
     pub(crate) fn new(tree: Tree, others: DirectoryStore, scratch: PathBuf) -> CountingStore {
@@ -155,7 +153,7 @@ impl Store for CountingStore {
     fn open_upload(&self, key: &Key, attributes: &Attributes) -> Result<UploadId, StoreError> {
         let own = self.own(key, |_| {
             let upload = UploadId::new(format!("{}", self.opened_count.fetch_add(1, Ordering::Relaxed)));
-            locked(&self.uploads).insert(upload.clone(), Upload::default());
+            locked(&self.uploads).insert(upload.clone(), Upload::new());
             Ok(upload)
         });
         own.unwrap_or_else(|| self.others.open_upload(key, attributes))
@@ -167,7 +165,7 @@ impl Store for CountingStore {
             written.append(body.bytes(), &self.scratch).map_err(|_| refused(key))?;
             let mut uploads = locked(&self.uploads);
             let missing = || StoreError::UploadMissing { key: key.clone(), upload: upload.clone() };
-            uploads.get_mut(upload).ok_or_else(missing)?.parts.insert(number, Arc::new(written));
+            uploads.get_mut(upload).ok_or_else(missing)?.insert(number, written);
             Ok(PartTag::new(number.number().to_string()))
         });
         own.unwrap_or_else(|| self.others.put_part(key, upload, number, body))
@@ -195,7 +193,7 @@ impl Store for CountingStore {
             let mut whole = Written::default();
             for part in parts {
                 let refusal = || StoreError::PartsRefused { key: key.clone(), last: part.number };
-                let part = held.parts.get(&part.number).ok_or_else(refusal)?;
+                let part = held.get(&part.number).ok_or_else(refusal)?;
                 whole.append_from(part, 0, part.len(), &self.scratch).map_err(|_| refused(key))?;
             }
             self.land(key, entry, whole.is(&self.tree, entry).map_err(|_| refused(key))?)

@@ -352,17 +352,22 @@ impl Bench {
         let mut command = Command::new("sh");
         command.arg("-c").arg(format!("ulimit -c 0; ulimit -d {cap_kib}; exec {before}\"$0\" \"$@\""));
         command.arg(plain.get_program()).args(plain.get_args()).stdin(Stdio::null());
-        for (name, value) in plain.get_envs() {
-            match value {
-                Some(value) => command.env(name, value),
-                None => command.env_remove(name),
-            };
-        }
+        take_variables(&mut command, &plain);
         command.envs(self.variables.borrow().iter().map(|(name, value)| (name, value)));
         if arguments[0] != "pack" && arguments[0] != "sign" {
             command.args(&*self.options.borrow());
         }
         command
+    }
+}
+
+/// Gives a command the variables that another one was given.
+pub(super) fn take_variables(command: &mut Command, other: &Command) {
+    for (name, value) in other.get_envs() {
+        match value {
+            Some(value) => command.env(name, value),
+            None => command.env_remove(name),
+        };
     }
 }
 

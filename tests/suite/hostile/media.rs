@@ -1,6 +1,6 @@
 //! Group V: volumes and media.
 
-use super::bench::{Bench, Files, snapshot};
+use super::bench::{Bench, Files, snapshot, take_variables};
 use super::faults::{Act, Fault};
 use super::{Line, checked, ends, tests, waits};
 use crate::by_hand::{self, HandPack, Lay};
@@ -347,12 +347,7 @@ fn mounted(bench: &Bench) {
         let mut outer = Command::new("unshare");
         outer.args(rights).args(["sh", "-c", &format!("{mount} && rm -r '{}' && exec \"$0\" \"$@\"", shown(&copy))]);
         outer.arg(command.get_program()).args(command.get_args()).stdin(Stdio::null());
-        for (name, value) in command.get_envs() {
-            match value {
-                Some(value) => outer.env(name, value),
-                None => outer.env_remove(name),
-            };
-        }
+        take_variables(&mut outer, command);
         *command = outer;
     };
     let arguments = ["verify", shown(&medium)];

@@ -200,11 +200,6 @@ impl PublicKey {
         blob
     }
 
-    /// Returns type and key as they stand in a file of allowed signers.
-    pub fn to_line(&self) -> String {
-        format!("{} {}", self.key_type.name(), base64::encode(&self.encode()))
-    }
-
     /// Returns the key's type.
     pub const fn key_type(&self) -> KeyType {
         self.key_type
@@ -238,7 +233,7 @@ impl PublicKey {
     }
 }
 
-/// `TYPE BASE64`, as a line of a `.pub` file begins.
+/// `TYPE BASE64`, as they stand in a file of allowed signers and begin a `.pub` file.
 impl fmt::Display for PublicKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}", self.key_type.name(), base64::encode(&self.encode()))

@@ -30,7 +30,7 @@ impl DemoKey {
 
     /// Returns the list that trusts this key for everything, as the receiver of the demo has it.
     pub(super) fn allowed_signers(&self) -> Result<AllowedSigners, Failure> {
-        let line = format!("demo namespaces=\"airlift-head@v1/*\" {}\n", self.public.to_line());
+        let line = format!("demo namespaces=\"airlift-head@v1/*\" {}\n", self.public);
         AllowedSigners::parse(line.as_bytes()).map_err(|error| Failure::of(Class::Bug, &error))
     }
 

@@ -3,6 +3,7 @@
 //! [`import`] is the whole; [`look`] plans and sends nothing; [`abort`] and [`status`] tidy up and
 //! tell. Read [`plan`] for what is sent, `transfer` for how packs become objects.
 
+mod bits;
 pub mod error;
 mod journal;
 mod lease;

@@ -1,5 +1,6 @@
 //! What has to be sent, judged by reads alone.
 
+use super::bits::Bits;
 use super::error::ImportError;
 use super::mapping::{Mapping, MappingError};
 use super::slots::{Slot, Slots};
@@ -70,7 +71,7 @@ impl Planner<'_> {
         check_roots(&lookup.roots(self.bundle)?, &self.options.map)?;
         self.progress.begin("plan", 0, self.bundle.head().totals.files);
         let earlier_lookup = Lookup::new();
-        let mut seen = Bits::new(self.bundle.manifest().entry_count);
+        let seen = Bits::new(self.bundle.manifest().entry_count);
         for (_, prefix) in self.options.map.prefixes() {
             for listed in paging::objects(self.store, prefix.as_str()) {
                 let listed = listed?;
@@ -223,23 +224,4 @@ pub(super) fn reads_as(store: &dyn Store, key: &Key, file: &FileFacts) -> Result
         return Ok(store.stat(key)?.is_some_and(|stat| stat.len == 0));
     }
     Ok(mark.digest() == file.sha256)
-}
-
-/// A bit an entry.
-struct Bits(Vec<u64>);
-
-impl Bits {
-    fn new(count: u64) -> Bits {
-        Bits(vec![0; count.div_ceil(64) as usize])
-    }
-
-    fn set(&mut self, index: u64) {
-        if let Some(word) = self.0.get_mut((index / 64) as usize) {
-            *word |= 1 << (index % 64);
-        }
-    }
-
-    fn get(&self, index: u64) -> bool {
-        self.0.get((index / 64) as usize).is_some_and(|word| word & 1 << (index % 64) != 0)
-    }
 }

@@ -48,36 +48,44 @@ pub(super) struct Putter<'a> {
 
 impl Putter<'_> {
     /// Does jobs until there are no more. After an error the rest is dropped.
-    pub(super) fn run(&self, jobs: &crossbeam_channel::Receiver<Job>) {
-        for job in jobs {
-            if self.outcome.must_stop() {
-                continue;
+    pub(super) fn run(&self, jobs: &crossbeam_channel::Receiver<Vec<Job>>) {
+        for batch in jobs {
+            let mut landed = Vec::new();
+            for job in batch {
+                if self.outcome.must_stop() {
+                    break;
+                }
+                if let Err(error) = self.put(job, &mut landed) {
+                    self.outcome.fail(error);
+                }
             }
-            if let Err(error) = self.put(job) {
+            if let Err(error) = self.record(&landed) {
                 self.outcome.fail(error);
             }
         }
     }
 
-    fn put(&self, job: Job) -> Result<(), ImportError> {
+    /// Does a job; small files that have landed by it are still to be recorded.
+    fn put(&self, job: Job, landed: &mut Vec<(u64, Slot)>) -> Result<(), ImportError> {
         match job {
-            Job::File(target, body) => self.put_file(&target, &body),
-            Job::Part(target, number, body) => self.put_part(&target, number, &body),
-            Job::Finish(target) => self.finish(&target),
+            Job::File(target, body) => landed.push((target.entry, self.put_file(&target, &body)?)),
+            Job::Part(target, number, body) => self.put_part(&target, number, &body)?,
+            Job::Finish(target) => self.finish(&target)?,
         }
+        Ok(())
     }
 
-    fn put_file(&self, target: &Target, body: &Proven) -> Result<(), ImportError> {
+    fn put_file(&self, target: &Target, body: &Proven) -> Result<Slot, ImportError> {
         self.progress.now_at(target.path.as_str());
         let condition = self.condition(target)?;
-        match self.store.put(&target.key, body, &self.attributes(target), &condition) {
+        let landed = match self.store.put(&target.key, body, &self.attributes(target), &condition) {
             Ok(stored) => self.landed(target, stored.tag)?,
             Err(StoreError::ConditionFailed { .. }) => self.settle(target)?,
             Err(error) => return Err(error.into()),
-        }
+        };
         self.outcome.sent_len.fetch_add(target.file.len, Ordering::Relaxed);
         self.progress.advance(target.file.len, 1);
-        Ok(())
+        Ok(landed)
     }
 
     fn put_part(&self, target: &Target, number: PartNumber, body: &Proven) -> Result<(), ImportError> {
@@ -101,7 +109,7 @@ impl Putter<'_> {
         let condition = self.condition(target)?;
         match self.uploads.finish(target.entry, &target.key, &condition)? {
             FinishOutcome::Landed(tag) => {
-                self.landed(target, tag)?;
+                self.record(&[(target.entry, self.landed(target, tag)?)])?;
                 self.uploads.close(target.entry)?;
             }
             FinishOutcome::UploadGone => {
@@ -109,7 +117,7 @@ impl Putter<'_> {
                 return Ok(());
             }
             FinishOutcome::ConditionFailed => {
-                self.settle(target)?;
+                self.record(&[(target.entry, self.settle(target)?)])?;
                 self.uploads.abandon(target.entry, &target.key)?;
             }
         }
@@ -122,29 +130,29 @@ impl Putter<'_> {
         self.outcome.lose_upload();
     }
 
-    /// Records an object that was written, after it was read back where that is asked.
-    fn landed(&self, target: &Target, tag: Tag) -> Result<(), ImportError> {
+    /// Returns the record of an object that was written, after it was read back where that is asked.
+    fn landed(&self, target: &Target, tag: Tag) -> Result<Slot, ImportError> {
         if self.options.read_back && !reads_as(self.store, &target.key, &target.file)? {
             return Err(ImportError::ReadBack { key: target.key.clone(), path: target.path.clone() });
         }
-        self.record(target, tag)
+        Ok(Slot::Landed(Some(tag)))
     }
 
     /// Settles a write whose condition failed: an answer may have been lost after the object was
     /// written, so the object counts when it reads as the file.
-    fn settle(&self, target: &Target) -> Result<(), ImportError> {
+    fn settle(&self, target: &Target) -> Result<Slot, ImportError> {
         let stat = self.store.stat(&target.key)?;
         match stat {
             Some(stat) if stat.len == target.file.len && reads_as(self.store, &target.key, &target.file)? => {
-                self.record(target, stat.tag)
+                Ok(Slot::Landed(Some(stat.tag)))
             }
             _ => Err(ImportError::ChangedMeanwhile { key: target.key.clone() }),
         }
     }
 
-    fn record(&self, target: &Target, tag: Tag) -> Result<(), ImportError> {
-        self.slots.set(target.entry, &Slot::Landed(Some(tag))).map_err(|source| self.state_error(source))?;
-        self.outcome.landed_count.fetch_add(1, Ordering::Relaxed);
+    fn record(&self, landed: &[(u64, Slot)]) -> Result<(), ImportError> {
+        self.slots.set_all(landed).map_err(|source| self.state_error(source))?;
+        self.outcome.landed_count.fetch_add(landed.len() as u64, Ordering::Relaxed);
         Ok(())
     }
 

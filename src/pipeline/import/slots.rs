@@ -1,10 +1,12 @@
 //! The local file `objects`: what is known of the object of each entry.
 
+use super::bits::Bits;
 use crate::machine::{Machine, MachineFile};
 use crate::store::Tag;
 use crc_fast::{CrcAlgorithm, Digest as Crc};
 use std::fs::File;
 use std::io;
+use std::ops::Range;
 use std::path::Path;
 
 /// Bytes of a record.
@@ -31,6 +33,8 @@ pub enum Slot {
 pub struct Slots {
     file: MachineFile,
     entry_count: u64,
+    /// The entries whose records may say something: those of all others are not read.
+    told: Bits,
 }
 
 impl Slots {
@@ -62,7 +66,15 @@ impl Slots {
     fn of(mut file: MachineFile, entry_count: u64) -> io::Result<Slots> {
         // Only entries that are written take room: the file is sparse.
         file.set_len(entry_count * SLOT_LEN as u64)?;
-        Ok(Slots { file, entry_count })
+        let slots = Slots { file, entry_count, told: Bits::new(entry_count) };
+        slots.scan(
+            |_| true,
+            |entry, _| {
+                slots.told.set(entry);
+                Ok(())
+            },
+        )?;
+        Ok(slots)
     }
 
     /// Returns the record of an entry; nothing for one that does not check.
@@ -70,10 +82,11 @@ impl Slots {
     /// # Errors
     /// The file can't be read.
     pub fn get(&self, entry: u64) -> io::Result<Slot> {
-        let mut record = [0; SLOT_LEN];
-        if entry < self.entry_count {
-            self.file.read_exact_at(&mut record, entry * SLOT_LEN as u64)?;
+        if !self.told.get(entry) {
+            return Ok(Slot::Nothing);
         }
+        let mut record = [0; SLOT_LEN];
+        self.file.read_exact_at(&mut record, entry * SLOT_LEN as u64)?;
         Ok(decode(entry, &record))
     }
 
@@ -82,27 +95,50 @@ impl Slots {
     /// # Errors
     /// The file can't be written.
     pub fn set(&self, entry: u64, slot: &Slot) -> io::Result<()> {
-        self.file.write_all_at(&encode(entry, slot), entry * SLOT_LEN as u64)
+        self.set_all(&[(entry, slot.clone())])
+    }
+
+    /// Writes the records of entries, those of neighbours at once.
+    ///
+    /// # Errors
+    /// The file can't be written.
+    pub fn set_all(&self, records: &[(u64, Slot)]) -> io::Result<()> {
+        for run in records.chunk_by(|(one, _), (next, _)| one + 1 == *next) {
+            run.iter().for_each(|(entry, _)| self.told.set(*entry));
+            let bytes: Vec<u8> = run.iter().flat_map(|(entry, slot)| encode(*entry, slot)).collect();
+            self.file.write_all_at(&bytes, run[0].0 * SLOT_LEN as u64)?;
+        }
+        Ok(())
     }
 
     /// Calls `each` with every record that says something, in order.
     ///
     /// # Errors
     /// The file can't be read, or `each` fails.
-    pub fn walk(&self, mut each: impl FnMut(u64, Slot) -> io::Result<()>) -> io::Result<()> {
+    pub fn walk(&self, each: impl FnMut(u64, Slot) -> io::Result<()>) -> io::Result<()> {
+        self.scan(|entries| self.told.may_have(entries), each)
+    }
+
+    /// Reads the runs of records that are `wanted`, in order.
+    fn scan(
+        &self,
+        wanted: impl Fn(Range<u64>) -> bool,
+        mut each: impl FnMut(u64, Slot) -> io::Result<()>,
+    ) -> io::Result<()> {
         let mut records = vec![0; SLOT_LEN * WALK_COUNT];
-        let mut entry = 0;
-        while entry < self.entry_count {
-            let count = WALK_COUNT.min((self.entry_count - entry) as usize);
-            let records = &mut records[..count * SLOT_LEN];
-            self.file.read_exact_at(records, entry * SLOT_LEN as u64)?;
-            for (record, entry) in records.chunks_exact(SLOT_LEN).zip(entry..) {
+        for start in (0..self.entry_count).step_by(WALK_COUNT) {
+            let entries = start..self.entry_count.min(start + WALK_COUNT as u64);
+            if !wanted(entries.clone()) {
+                continue;
+            }
+            let records = &mut records[..(entries.end - start) as usize * SLOT_LEN];
+            self.file.read_exact_at(records, start * SLOT_LEN as u64)?;
+            for (record, entry) in records.chunks_exact(SLOT_LEN).zip(entries) {
                 match decode(entry, record) {
                     Slot::Nothing => {}
                     slot => each(entry, slot)?,
                 }
             }
-            entry += count as u64;
         }
         Ok(())
     }
@@ -193,6 +229,11 @@ mod tests {
         let slots = Slots::open(&Machine::default(), &path, 5000).expect("opened again");
         assert_eq!(slots.get(7).expect("read"), Slot::Landed(Some(tag.clone())));
         assert_eq!(slots.get(8).expect("read"), Slot::Nothing);
+        let landed = |text: &str| Slot::Landed(Some(Tag::new(text)));
+        slots.set_all(&[(20, landed("a")), (21, landed("b")), (30, landed("c"))]).expect("written");
+        let slots = Slots::open(&Machine::default(), &path, 5000).expect("opened again");
+        assert_eq!([20, 21, 30].map(|entry| slots.get(entry).expect("read")), ["a", "b", "c"].map(landed));
+        assert_eq!(slots.get(22).expect("read"), Slot::Nothing);
         assert_eq!(slots.get(4998).expect("read"), Slot::Landed(None));
         let mut met = Vec::new();
         let walked = slots.walk(|entry, _| {
@@ -200,7 +241,7 @@ mod tests {
             Ok(())
         });
         walked.expect("walked");
-        assert_eq!(met, [7, 4998, 4999]);
+        assert_eq!(met, [7, 20, 21, 30, 4998, 4999]);
         let good = encode(7, &Slot::Landed(Some(tag)));
         for bit in 0..SLOT_LEN * 8 {
             let mut record = good;

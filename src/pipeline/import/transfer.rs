@@ -24,6 +24,8 @@ use std::ops::Range;
 
 /// Small objects in flight at a time.
 const SMALL_COUNT: usize = 32;
+/// Small objects that are handed over at once: a pack of many would wake a thread for each.
+const BATCH_COUNT_MAX: usize = 16;
 /// Parts and large objects in flight at a time.
 const LARGE_COUNT: usize = 4;
 /// A whole file from this length on counts as large, in bytes.
@@ -72,8 +74,8 @@ impl Drop for RawBuffer {
 
 /// Where jobs go.
 struct Hands {
-    small: Sender<Job>,
-    large: Sender<Job>,
+    small: Sender<Vec<Job>>,
+    large: Sender<Vec<Job>>,
     buffers: Receiver<Vec<u8>>,
     home: Sender<Vec<u8>>,
 }
@@ -151,7 +153,7 @@ impl Transfer<'_> {
         if self.putter.uploads.set_part_count(piece.entry, piece.part.number) {
             let kind = Compressibility::Incompressible;
             let target = Target { entry: piece.entry, path: piece.path.clone(), key, file, kind };
-            let _ = hands.large.send(Job::Finish(target));
+            let _ = hands.large.send(vec![Job::Finish(target)]);
         }
         Ok(())
     }
@@ -356,55 +358,77 @@ impl Transfer<'_> {
     ) -> Result<(), ImportError> {
         let raw = Bytes::from_owner(buffer);
         let is_part = task.packs.len() > 1 || task.packs.iter().any(is_piece_of_large);
-        let mut start = 0;
         if is_part {
             let is_bad = !unpacked.iter().all(|one| one.read.is_whole());
             let (Some(one), Some(last)) = (unpacked.first(), unpacked.last()) else { return Ok(()) };
             if let (false, Some(piece)) = (is_bad, last.pack.content.pieces.first()) {
-                self.hand_over_piece(&last.pack, piece, (raw, one.kind_of(&(0..one.pack.content.rows.len()))), hands)?;
+                let kind = one.kind_of(&(0..one.pack.content.rows.len()));
+                if let Some(job) = self.job(&last.pack, piece, raw, kind)? {
+                    // A closed queue means that the run ends with an error that is noted already.
+                    let _ = hands.large.send(vec![job]);
+                }
             }
         } else {
+            let mut start = 0;
             for one in unpacked {
-                for piece in &one.pack.content.pieces {
-                    let range = one.pack.range(&piece.rows);
-                    if !one.read.bad_rows[piece.rows.clone()].contains(&true) {
-                        let bytes = raw.slice(start + range.start..start + range.end);
-                        self.hand_over_piece(&one.pack, piece, (bytes, one.kind_of(&piece.rows)), hands)?;
-                    }
-                }
-                start += one.pack.content.raw_len as usize;
+                let len = one.pack.content.raw_len as usize;
+                self.hand_over_files(one, &raw.slice(start..start + len), hands)?;
+                start += len;
             }
         }
         self.keep_skipped(task)
     }
 
-    fn hand_over_piece(
+    /// Hands over the whole files of a pack, small ones in batches that leave no hand without any.
+    fn hand_over_files(&self, one: &Unpacked<'_>, raw: &Bytes, hands: &Hands) -> Result<(), ImportError> {
+        let pieces = &one.pack.content.pieces;
+        let batch_count = (pieces.len() / (4 * SMALL_COUNT)).clamp(1, BATCH_COUNT_MAX);
+        let mut batch = Vec::new();
+        for piece in pieces {
+            if one.read.bad_rows[piece.rows.clone()].contains(&true) {
+                continue;
+            }
+            let bytes = raw.slice(one.pack.range(&piece.rows));
+            let is_large = bytes.len() as u64 >= LARGE_LEN;
+            let Some(job) = self.job(&one.pack, piece, bytes, one.kind_of(&piece.rows))? else { continue };
+            if is_large {
+                let _ = hands.large.send(vec![job]);
+                continue;
+            }
+            batch.push(job);
+            if batch.len() == batch_count {
+                let _ = hands.small.send(std::mem::take(&mut batch));
+            }
+        }
+        if !batch.is_empty() {
+            let _ = hands.small.send(batch);
+        }
+        Ok(())
+    }
+
+    /// Returns the job that puts a piece, with its bytes proven; nothing for one that is not needed, or differs.
+    fn job(
         &self,
         pack: &Carried<'_>,
         piece: &Piece,
-        (bytes, kind): (Bytes, Compressibility),
-        hands: &Hands,
-    ) -> Result<(), ImportError> {
-        let Some(file) = piece.file else { return Ok(()) };
+        bytes: Bytes,
+        kind: Compressibility,
+    ) -> Result<Option<Job>, ImportError> {
+        let Some(file) = piece.file else { return Ok(None) };
         if !self.is_needed(piece)? {
-            return Ok(());
+            return Ok(None);
         }
-        let Some(key) = self.putter.options.map.key(&piece.path)? else { return Ok(()) };
+        let Some(key) = self.putter.options.map.key(&piece.path)? else { return Ok(None) };
         let target = Target { entry: piece.entry, path: piece.path.clone(), key, file, kind };
         let Some(body) = prove(piece, &file, bytes) else {
             let finding = damage_finding(pack.content, "the manifest", &pack.piece_damage(piece));
             self.putter.outcome.find((pack.content.number, pack.place.offset), finding);
-            return Ok(());
+            return Ok(None);
         };
-        let job = match part_number(piece) {
+        Ok(Some(match part_number(piece) {
             Some(number) => Job::Part(target, number, body),
             None => Job::File(target, body),
-        };
-        let is_large = matches!(job, Job::Part(..)) || file.len >= LARGE_LEN;
-        let queue = if is_large { &hands.large } else { &hands.small };
-        // A closed queue means that the run ends with an error that is noted already.
-        let _ = queue.send(job);
-        Ok(())
+        }))
     }
 
     /// Spools packs of files that are skipped as foreign while later packs may refer to them.

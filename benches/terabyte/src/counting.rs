@@ -11,8 +11,9 @@ use airlift::store::{
 use bytes::Bytes;
 use rustix::time::{ClockId, clock_gettime};
 use std::collections::{BTreeMap, HashMap};
+use std::io;
 use std::ops::Range;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -34,8 +35,26 @@ pub(crate) struct CountingStore {
     pub(crate) used_ns: AtomicU64,
 }
 
-/// The parts of an upload.
-type Upload = BTreeMap<PartNumber, Written>;
+/// The parts of an upload, put together as they come.
+#[derive(Default)]
+struct Upload {
+    whole: Written,
+    part_count: u16,
+    /// Parts that came before one in front of them.
+    early: BTreeMap<u16, Written>,
+}
+
+impl Upload {
+    /// Takes a part in; each comes once.
+    fn take(&mut self, number: PartNumber, part: Written, scratch: &Path) -> io::Result<()> {
+        self.early.insert(number.number(), part);
+        while let Some(part) = self.early.remove(&(self.part_count + 1)) {
+            self.whole.append_from(&part, 0, part.len(), scratch)?;
+            self.part_count += 1;
+        }
+        Ok(())
+    }
+}
 
 impl CountingStore {
     pub(crate) fn new(tree: Tree, others: DirectoryStore, scratch: PathBuf) -> CountingStore {
@@ -153,7 +172,7 @@ impl Store for CountingStore {
     fn open_upload(&self, key: &Key, attributes: &Attributes) -> Result<UploadId, StoreError> {
         let own = self.own(key, |_| {
             let upload = UploadId::new(format!("{}", self.opened_count.fetch_add(1, Ordering::Relaxed)));
-            locked(&self.uploads).insert(upload.clone(), Upload::new());
+            locked(&self.uploads).insert(upload.clone(), Upload::default());
             Ok(upload)
         });
         own.unwrap_or_else(|| self.others.open_upload(key, attributes))
@@ -165,7 +184,8 @@ impl Store for CountingStore {
             written.append(body.bytes(), &self.scratch).map_err(|_| refused(key))?;
             let mut uploads = locked(&self.uploads);
             let missing = || StoreError::UploadMissing { key: key.clone(), upload: upload.clone() };
-            uploads.get_mut(upload).ok_or_else(missing)?.insert(number, written);
+            let upload = uploads.get_mut(upload).ok_or_else(missing)?;
+            upload.take(number, written, &self.scratch).map_err(|_| refused(key))?;
             Ok(PartTag::new(number.number().to_string()))
         });
         own.unwrap_or_else(|| self.others.put_part(key, upload, number, body))
@@ -190,13 +210,10 @@ impl Store for CountingStore {
         let own = self.own(key, |entry| {
             let missing = || StoreError::UploadMissing { key: key.clone(), upload: upload.clone() };
             let held = locked(&self.uploads).remove(upload).ok_or_else(missing)?;
-            let mut whole = Written::default();
-            for part in parts {
-                let refusal = || StoreError::PartsRefused { key: key.clone(), last: part.number };
-                let part = held.get(&part.number).ok_or_else(refusal)?;
-                whole.append_from(part, 0, part.len(), &self.scratch).map_err(|_| refused(key))?;
+            if !parts.iter().map(|part| part.number.number()).eq(1..=held.part_count) {
+                return Err(refused(key));
             }
-            self.land(key, entry, whole.is(&self.tree, entry).map_err(|_| refused(key))?)
+            self.land(key, entry, held.whole.is(&self.tree, entry).map_err(|_| refused(key))?)
         });
         own.unwrap_or_else(|| self.others.finish_upload(key, upload, parts, condition))
     }

@@ -46,24 +46,26 @@ pub(crate) enum Entry {
 #[derive(Clone, Debug)]
 pub(crate) enum Tree {
     /// Models, as safetensors.
-    Models(Vec<Model>),
+    Models(Models),
     /// So many small files.
     Records(Records),
 }
 
-/// A model: its table, then its tensors.
+/// Models of one shape: each has the table, then its tensors.
 #[derive(Clone, Debug)]
-pub(crate) struct Model {
+pub(crate) struct Models {
+    count: usize,
     table: Vec<u8>,
     tensors: Vec<Tensor>,
 }
 
-#[derive(Clone, Debug)]
+/// A tensor, the same in all models but for its noise.
+#[derive(Clone, Copy, Debug)]
 struct Tensor {
     start: u64,
     end: u64,
-    seed: u32,
-    is_weights: bool,
+    layer: u64,
+    kind: u64,
 }
 
 /// Small files in directories; their bytes in order are the noise of one seed.
@@ -76,7 +78,7 @@ pub(crate) struct Records {
 
 impl Tree {
     pub(crate) fn models(count: usize, len: u64) -> Tree {
-        Tree::Models((0..count).map(|index| Model::new(index, len)).collect())
+        Tree::Models(Models::new(count, len))
     }
 
     pub(crate) fn records(count: u64) -> Tree {
@@ -92,7 +94,7 @@ impl Tree {
     /// Returns the number of files.
     pub(crate) fn file_count(&self) -> u64 {
         match self {
-            Tree::Models(models) => models.len() as u64,
+            Tree::Models(models) => models.count as u64,
             Tree::Records(records) => records.count,
         }
     }
@@ -100,7 +102,7 @@ impl Tree {
     /// Returns the length of all files in bytes.
     pub(crate) fn total_len(&self) -> u64 {
         match self {
-            Tree::Models(models) => models.iter().map(Model::len).sum(),
+            Tree::Models(models) => models.count as u64 * models.len(),
             Tree::Records(records) => records.start_of(records.count),
         }
     }
@@ -117,7 +119,7 @@ impl Tree {
     /// Returns the length of a file; nothing for a directory.
     pub(crate) fn len(&self, entry: Entry) -> Option<u64> {
         match (self, entry) {
-            (Tree::Models(models), Entry::Model(index)) => models.get(index).map(Model::len),
+            (Tree::Models(models), Entry::Model(index)) => (index < models.count).then(|| models.len()),
             (Tree::Records(records), Entry::Record(index)) => {
                 Some(records.start_of(index + 1) - records.start_of(index))
             }
@@ -138,7 +140,7 @@ impl Tree {
     /// Returns name and entry at an index of a directory, in order of name.
     pub(crate) fn nth(&self, directory: Entry, index: u64) -> Option<(String, Entry)> {
         match (self, directory) {
-            (Tree::Models(models), Entry::Root) if index < models.len() as u64 => {
+            (Tree::Models(models), Entry::Root) if index < models.count as u64 => {
                 Some((format!("model-{index:03}"), Entry::Model(index as usize)))
             }
             (Tree::Records(records), Entry::Root) if index < records.count / RECORD_COUNT => {
@@ -167,9 +169,9 @@ impl Tree {
     pub(crate) fn noise_at(&self, entry: Entry, offset: u64) -> Option<(Place, u64)> {
         match (self, entry) {
             (Tree::Models(models), Entry::Model(index)) => {
-                let tensor = models.get(index)?.tensor_at(offset)?;
-                let place = Place { seed: tensor.seed, offset: offset - tensor.start };
-                (!tensor.is_weights).then_some((place, tensor.end - offset))
+                let tensor = models.tensor_at(offset)?;
+                let place = Place { seed: tensor.seed(index), offset: offset - tensor.start };
+                (!tensor.is_weights()).then_some((place, tensor.end - offset))
             }
             (Tree::Records(records), Entry::Record(index)) => {
                 let rest_len = self.len(entry)?.checked_sub(offset)?;
@@ -182,7 +184,7 @@ impl Tree {
     /// Fills `bytes` from an offset of a file; they end where the file does or before.
     pub(crate) fn read(&self, entry: Entry, offset: u64, bytes: &mut [u8]) {
         match (self, entry) {
-            (Tree::Models(models), Entry::Model(index)) => models[index].read(offset, bytes),
+            (Tree::Models(models), Entry::Model(index)) => models.read(index, offset, bytes),
             (Tree::Records(_), Entry::Record(_)) => {
                 if let Some((place, _)) = self.noise_at(entry, offset) {
                     place.fill(bytes);
@@ -206,58 +208,41 @@ impl Records {
     }
 }
 
-impl Model {
-    fn new(index: usize, len: u64) -> Model {
+impl Models {
+    fn new(count: usize, len: u64) -> Models {
         let layer_count = (LAYER_COUNT * len / MODEL_LEN).next_multiple_of(EXPERT_COUNT);
-        let mut model = Model { table: Vec::new(), tensors: Vec::new() };
+        let mut models = Models { count, table: Vec::new(), tensors: Vec::new() };
         let mut members = String::new();
         for layer in 0..layer_count {
             for (kind, (name, kib)) in (0..).zip(LAYER) {
-                let name = format!("model.layers.{layer}.{name}.weight");
-                model.add(index, (layer, kind), kib << 10, &mut members, &name);
+                models.add((layer, kind), kib << 10, &mut members, &format!("model.layers.{layer}.{name}.weight"));
             }
         }
         // The table has a length that depends on the last offsets, so it is given room.
         let table_len = (members.len() + 1024).next_multiple_of(64) as u64;
-        let expert_len = (len - table_len - model.end()) / EXPERT_COUNT / 64 * 64;
+        let expert_len = (len - table_len - models.len()) / EXPERT_COUNT / 64 * 64;
         for expert in 0..EXPERT_COUNT {
-            model.add(
-                index,
-                (layer_count, expert),
-                expert_len,
-                &mut members,
-                &format!("model.experts.{expert}.weight"),
-            );
+            models.add((layer_count, expert), expert_len, &mut members, &format!("model.experts.{expert}.weight"));
         }
         let mut json = format!("{{{}}}", members.trim_end_matches(','));
         json.extend(std::iter::repeat_n(' ', table_len as usize - 8 - json.len()));
-        model.table = (table_len - 8).to_le_bytes().into_iter().chain(json.bytes()).collect();
-        for tensor in &mut model.tensors {
+        models.table = (table_len - 8).to_le_bytes().into_iter().chain(json.bytes()).collect();
+        for tensor in &mut models.tensors {
             (tensor.start, tensor.end) = (tensor.start + table_len, tensor.end + table_len);
         }
-        model
+        models
     }
 
-    /// Adds a tensor. Two fifths of those at each place of a layer differ between a tuned model and
-    /// the first of its family.
-    fn add(&mut self, model: usize, (layer, kind): (u64, u64), len: u64, members: &mut String, name: &str) {
-        let (start, end) = (self.end(), self.end() + len);
-        let variant = (model % FAMILY_LEN) as u64;
-        let is_tuned = variant > 0 && (layer + kind + variant) % EXPERT_COUNT < 2;
-        let family = (model / FAMILY_LEN * FAMILY_LEN) as u64 + if is_tuned { variant } else { 0 };
-        let seed = 1 + (family << 18 | layer << 4 | kind) as u32;
+    fn add(&mut self, (layer, kind): (u64, u64), len: u64, members: &mut String, name: &str) {
+        let (start, end) = (self.len(), self.len() + len);
         // Members of `String` never fail.
         let _ = write!(members, r#""{name}":{{"dtype":"BF16","shape":[{}],"data_offsets":[{start},{end}]}},"#, len / 2);
-        let is_weights = layer_kind_compresses(name);
-        self.tensors.push(Tensor { start, end, seed, is_weights });
+        self.tensors.push(Tensor { start, end, layer, kind });
     }
 
-    fn end(&self) -> u64 {
-        self.tensors.last().map_or(0, |tensor| tensor.end)
-    }
-
+    /// Returns the length of each model.
     fn len(&self) -> u64 {
-        self.end()
+        self.tensors.last().map_or(0, |tensor| tensor.end)
     }
 
     fn tensor_at(&self, offset: u64) -> Option<&Tensor> {
@@ -265,7 +250,7 @@ impl Model {
         self.tensors.get(index).filter(|tensor| tensor.start <= offset)
     }
 
-    fn read(&self, mut offset: u64, mut bytes: &mut [u8]) {
+    fn read(&self, model: usize, mut offset: u64, mut bytes: &mut [u8]) {
         while !bytes.is_empty() {
             let table = self.table.get(offset as usize..).unwrap_or_default();
             let tensor = self.tensor_at(offset);
@@ -276,7 +261,7 @@ impl Model {
             }
             let (now, later) = bytes.split_at_mut(len);
             match tensor {
-                Some(tensor) => tensor.read(offset - tensor.start, now),
+                Some(tensor) => tensor.read(model, offset - tensor.start, now),
                 None => now.copy_from_slice(&table[..len]),
             }
             (offset, bytes) = (offset + len as u64, later);
@@ -285,18 +270,27 @@ impl Model {
 }
 
 impl Tensor {
-    fn read(&self, offset: u64, bytes: &mut [u8]) {
-        Place { seed: self.seed, offset }.fill(bytes);
-        if self.is_weights {
+    /// Returns the seed of its noise. Two fifths of the tensors at each place of a layer differ between a
+    /// tuned model and the first of its family.
+    fn seed(&self, model: usize) -> u32 {
+        let variant = (model % FAMILY_LEN) as u64;
+        let is_tuned = variant > 0 && (self.layer + self.kind + variant) % EXPERT_COUNT < 2;
+        let family = (model / FAMILY_LEN * FAMILY_LEN) as u64 + if is_tuned { variant } else { 0 };
+        1 + (family << 18 | self.layer << 4 | self.kind) as u32
+    }
+
+    fn is_weights(&self) -> bool {
+        self.kind == LAYER.len() as u64 - 1
+    }
+
+    fn read(&self, model: usize, offset: u64, bytes: &mut [u8]) {
+        Place { seed: self.seed(model), offset }.fill(bytes);
+        if self.is_weights() {
             // The upper byte of a BF16 has the sign and most of the exponent, of which few occur.
             let is_upper = |index: &usize| (offset + *index as u64) % 2 == 1;
             (0..bytes.len()).filter(is_upper).for_each(|index| bytes[index] = bytes[index] & 0x81 | 0x3c);
         }
     }
-}
-
-fn layer_kind_compresses(name: &str) -> bool {
-    name.ends_with("adapter.weight")
 }
 
 #[cfg(test)]
@@ -306,14 +300,14 @@ mod tests {
     #[test]
     fn models_are_what_their_tables_say() {
         let Tree::Models(models) = Tree::models(4, MODEL_LEN) else { panic!("models") };
-        for model in &models {
-            assert!(MODEL_LEN - model.len() < 1 << 10);
-            let json: serde_json::Value = serde_json::from_slice(&model.table[8..]).expect("JSON");
-            let ends = json.as_object().expect("an object").values().map(|tensor| tensor["data_offsets"][1].as_u64());
-            assert_eq!(ends.max().flatten(), Some(model.len() - model.table.len() as u64));
+        assert!(MODEL_LEN - models.len() < 1 << 10);
+        let json: serde_json::Value = serde_json::from_slice(&models.table[8..]).expect("JSON");
+        let ends = json.as_object().expect("an object").values().map(|tensor| tensor["data_offsets"][1].as_u64());
+        assert_eq!(ends.max().flatten(), Some(models.len() - models.table.len() as u64));
+        for variant in 1..4 {
+            let tuned = models.tensors.iter().filter(|tensor| tensor.seed(0) != tensor.seed(variant));
+            assert_eq!(tuned.count() * 5, models.tensors.len() * 2);
         }
-        let tuned = models[0].tensors.iter().zip(&models[1].tensors).filter(|(one, other)| one.seed != other.seed);
-        assert_eq!(tuned.count() * 5, models[0].tensors.len() * 2);
     }
 
     #[test]

@@ -303,6 +303,20 @@ mod tests {
     }
 
     #[test]
+    fn a_trusted_head_names_the_signatures_that_do_not_count() {
+        let (bytes, listed, unknown) = (plain_head().encode(), TestKey::ed25519(1), TestKey::ed25519(2));
+        let signers = AllowedSigners::parse(format!("alice namespaces=\"airlift-*\" {}", listed.line()).as_bytes());
+        let sign =
+            |number, key: &TestKey| SignatureFile { number, bytes: key.sign("airlift-head@v1/models-eu", &bytes) };
+        let files = [sign(1, &listed), sign(2, &unknown)];
+        let expected = Expected { purpose: Purpose::Head, stream: Some(name("models-eu")) };
+        let authority = Authority { signers: &signers.expect("good"), revoked: &Revoked::default() };
+        let authentic = authenticate(Bytes::copy_from_slice(&bytes), &files, &expected, authority).expect("signed");
+        let trusted = TrustedHead::accept(authentic, &terms()).expect("good");
+        assert_eq!(trusted.uncounted().iter().map(|one| one.number).collect::<Vec<_>>(), [2]);
+    }
+
+    #[test]
     fn signed_bytes_that_are_no_head_are_untrusted() {
         for bytes in [&b"{}"[..], b"", b"\xff", &[plain_head().encode(), b"\n".to_vec()].concat()] {
             let error = accept_signed(bytes, "models-eu", "", &terms()).expect_err("no head");

@@ -21,8 +21,8 @@ fn matches(pattern: &[u8], text: &[u8]) -> bool {
     while from < text.len() {
         match pattern.get(at) {
             Some(b'*') => {
-                retry = Some((at + 1, from));
                 at += 1;
+                retry = Some((at, from));
                 continue;
             }
             Some(&byte) if byte == b'?' || byte == text[from] => {
@@ -33,8 +33,8 @@ fn matches(pattern: &[u8], text: &[u8]) -> bool {
             _ => {}
         }
         let Some((after_star, start)) = retry else { return false };
-        retry = Some((after_star, start + 1));
         (at, from) = (after_star, start + 1);
+        retry = Some((at, from));
     }
     pattern[at..].iter().all(|&byte| byte == b'*')
 }

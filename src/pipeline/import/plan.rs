@@ -140,15 +140,15 @@ impl Planner<'_> {
         let mut gone = Vec::new();
         let walked = self.slots.walk(|entry, _| {
             if !seen.get(entry) {
-                gone.push(entry);
+                gone.push((entry, Slot::Nothing));
             }
             if gone.len() == 4096 {
-                gone.drain(..).try_for_each(|entry| self.slots.set(entry, &Slot::Nothing))?;
+                self.slots.set_all(&gone)?;
+                gone.clear();
             }
             Ok(())
         });
-        walked.map_err(|source| self.state_error(source))?;
-        gone.into_iter().try_for_each(|entry| self.set(entry, &Slot::Nothing))
+        walked.and_then(|()| self.slots.set_all(&gone)).map_err(|source| self.state_error(source))
     }
 
     /// Walks the manifest once: every key must be possible, and every entry is counted.

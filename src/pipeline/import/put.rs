@@ -55,8 +55,9 @@ impl Putter<'_> {
                 if self.outcome.must_stop() {
                     break;
                 }
-                if let Err(error) = self.put(job, &mut landed) {
-                    self.outcome.fail(error);
+                match self.put(job) {
+                    Ok(file) => landed.extend(file),
+                    Err(error) => self.outcome.fail(error),
                 }
             }
             if let Err(error) = self.record(&landed) {
@@ -65,14 +66,14 @@ impl Putter<'_> {
         }
     }
 
-    /// Does a job; small files that have landed by it are still to be recorded.
-    fn put(&self, job: Job, landed: &mut Vec<(u64, Slot)>) -> Result<(), ImportError> {
+    /// Does a job; returns entry and record of a whole file that has landed, still to be recorded.
+    fn put(&self, job: Job) -> Result<Option<(u64, Slot)>, ImportError> {
         match job {
-            Job::File(target, body) => landed.push((target.entry, self.put_file(&target, &body)?)),
+            Job::File(target, body) => return Ok(Some((target.entry, self.put_file(&target, &body)?))),
             Job::Part(target, number, body) => self.put_part(&target, number, &body)?,
             Job::Finish(target) => self.finish(&target)?,
         }
-        Ok(())
+        Ok(None)
     }
 
     fn put_file(&self, target: &Target, body: &Proven) -> Result<Slot, ImportError> {

@@ -72,12 +72,22 @@ impl Drop for RawBuffer {
     }
 }
 
-/// Where jobs go.
+/// Where jobs go. A closed queue means that the run ends with an error that is noted already.
 struct Hands {
     small: Sender<Vec<Job>>,
     large: Sender<Vec<Job>>,
     buffers: Receiver<Vec<u8>>,
     home: Sender<Vec<u8>>,
+}
+
+impl Hands {
+    fn put_small(&self, jobs: Vec<Job>) {
+        let _ = self.small.send(jobs);
+    }
+
+    fn put_large(&self, job: Job) {
+        let _ = self.large.send(vec![job]);
+    }
 }
 
 impl Transfer<'_> {
@@ -153,7 +163,7 @@ impl Transfer<'_> {
         if self.putter.uploads.set_part_count(piece.entry, piece.part.number) {
             let kind = Compressibility::Incompressible;
             let target = Target { entry: piece.entry, path: piece.path.clone(), key, file, kind };
-            let _ = hands.large.send(vec![Job::Finish(target)]);
+            hands.put_large(Job::Finish(target));
         }
         Ok(())
     }
@@ -364,8 +374,7 @@ impl Transfer<'_> {
             if let (false, Some(piece)) = (is_bad, last.pack.content.pieces.first()) {
                 let kind = one.kind_of(&(0..one.pack.content.rows.len()));
                 if let Some(job) = self.job(&last.pack, piece, raw, kind)? {
-                    // A closed queue means that the run ends with an error that is noted already.
-                    let _ = hands.large.send(vec![job]);
+                    hands.put_large(job);
                 }
             }
         } else {
@@ -392,16 +401,16 @@ impl Transfer<'_> {
             let is_large = bytes.len() as u64 >= LARGE_LEN;
             let Some(job) = self.job(&one.pack, piece, bytes, one.kind_of(&piece.rows))? else { continue };
             if is_large {
-                let _ = hands.large.send(vec![job]);
+                hands.put_large(job);
                 continue;
             }
             batch.push(job);
             if batch.len() == batch_count {
-                let _ = hands.small.send(std::mem::take(&mut batch));
+                hands.put_small(std::mem::take(&mut batch));
             }
         }
         if !batch.is_empty() {
-            let _ = hands.small.send(batch);
+            hands.put_small(batch);
         }
         Ok(())
     }

@@ -27,12 +27,12 @@ def main():
     arguments = parse()
     work = arguments.work.resolve()
     work.mkdir(parents=True, exist_ok=True)
-    found = peers.present(str(arguments.airlift))
-    tools = [one for one in found if not arguments.only or one[0].name in arguments.only]
     for tree in arguments.trees:
         measure.read_all(tree)
     if set(arguments.steps) & set(peers.STEPS):
         rows = {}
+        found = peers.present(str(arguments.airlift))
+        tools = chosen({kind.name: (kind, program) for kind, program in found}, arguments.only)
         for _ in compare_tools(tools, arguments, work, rows):
             keep(rows, arguments.out, "tools")
         print(render(rows))
@@ -59,6 +59,14 @@ def parse():
     arguments.trees = [tree.resolve() for tree in arguments.trees]
     arguments.airlift = arguments.airlift.resolve()
     return arguments
+
+
+def chosen(named, only):
+    """Returns those of a dictionary that `--only` names, all without it; ends the program where it names none."""
+    picked = [one for name, one in named.items() if not only or name in only]
+    if not picked:
+        raise SystemExit(f"--only names none of those on this machine: {', '.join(named)}")
+    return picked
 
 
 def compare_tools(tools, arguments, work, rows):
@@ -110,7 +118,7 @@ def compare_landing(arguments, work, rows):
         measure.run(tool.pack_roots([root]), env=tool.env, log=tool.work / "log")
         for number in range(arguments.rounds):
             ways = land.ways(tool, root, tool.work / f"state-{number}")
-            for way in (one for one in ways if not arguments.only or one[0] in arguments.only):
+            for way in chosen({way[0]: way for way in ways}, arguments.only):
                 land_root(root, way, land.Weed(weed, tool.work / "weed"), tool.work / "log", rows)
                 yield
         shutil.rmtree(tool.work)

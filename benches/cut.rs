@@ -10,6 +10,9 @@ use divan::counter::BytesCount;
 use divan::{Bencher, black_box};
 use std::io::Read as _;
 
+/// Read at once, in bytes.
+const PIECE_LEN: usize = 1 << 20;
+
 fn main() {
     let bytes = noise(1, TOTAL_LEN);
     let (ours, theirs) = (cuts(&bytes).count(), fastcdc_cuts(&bytes).count());
@@ -50,18 +53,27 @@ fn blake3_alone(bencher: Bencher<'_, '_>) {
     bencher.counter(BytesCount::of_slice(&bytes)).bench_local(|| blake3::hash(&bytes));
 }
 
-/// A file whose pages are in memory, read whole, cut, and each chunk hashed.
+/// A file whose pages are in memory, read in pieces that stay in the cache, cut, and each chunk hashed.
 #[divan::bench]
 fn read_cut_blake3(bencher: Bencher<'_, '_>) {
     let file = tempfile::NamedTempFile::new().expect("a file");
     std::fs::write(file.path(), noise(1, TOTAL_LEN)).expect("written");
-    let mut buffer = vec![0; TOTAL_LEN];
+    let mut buffer = vec![0; PIECE_LEN];
     bencher.counter(BytesCount::new(TOTAL_LEN)).bench_local(|| {
-        file.reopen().expect("opened").read_exact(&mut buffer).expect("read");
-        let mut rest = buffer.as_slice();
-        for len in cuts(&buffer) {
-            black_box(Digest::of(&rest[..len]));
-            rest = &rest[len..];
+        let mut file = file.reopen().expect("opened");
+        let mut cutter = Cutter::new(TOTAL_LEN as u64);
+        let mut held_len = 0;
+        while !cutter.is_done() {
+            held_len += file.read(&mut buffer[held_len..]).expect("read");
+            let mut rest = &buffer[..held_len];
+            while let Some(chunk) = cutter.next(rest) {
+                let (bytes, behind) = rest.split_at(chunk.len as usize);
+                black_box(Digest::of(bytes));
+                rest = behind;
+            }
+            let rest_len = rest.len();
+            buffer.copy_within(held_len - rest_len..held_len, 0);
+            held_len = rest_len;
         }
     });
 }

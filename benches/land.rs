@@ -19,7 +19,7 @@ mod weed;
 
 use airlift::format::Proven;
 use airlift::format::manifest::part_bound;
-use airlift::pipeline::import::ImportOptions;
+use airlift::pipeline::import::{Destination, ImportOptions, Mapping, Prefix};
 use airlift::pipeline::pack::{PackOptions, pack};
 use airlift::pipeline::progress::Quiet;
 use airlift::store::{Attributes, Condition, IfMissing, Key, PartNumber, S3Store, Store, UploadedPart};
@@ -50,9 +50,9 @@ fn main() {
     sign(&bundle);
     let files = files_below(&tree);
     let bare = |store: &Arc<dyn Store>, _: &Path| put_all(store.as_ref(), &files);
-    let import = |store: &Arc<dyn Store>, state: &Path| land(&bundle, store, import_options(state));
+    let import = |store: &Arc<dyn Store>, state: &Path| land(&bundle, store, options_of(state));
     let read_back = |store: &Arc<dyn Store>, state: &Path| {
-        land(&bundle, store, ImportOptions { read_back: true, ..import_options(state) });
+        land(&bundle, store, ImportOptions { read_back: true, ..options_of(state) });
     };
     let ways: [(&str, &Way<'_>); 3] = [("bare client", &bare), ("import", &import), ("import, read back", &read_back)];
     let mut seconds = ways.map(|_| Vec::new());
@@ -93,6 +93,13 @@ fn spend(run: &Way<'_>) -> [Duration; 3] {
     let (client, served, start) = (weed::cpu_of(std::process::id()), server.cpu(), Instant::now());
     run(&store, state.path());
     [start.elapsed(), weed::cpu_of(std::process::id()) - client, server.cpu() - served]
+}
+
+/// Returns how the one root is imported.
+fn options_of(state: &Path) -> ImportOptions {
+    let options = import_options(state);
+    let to = Destination::Prefix(Prefix::parse("models/").expect("a prefix"));
+    ImportOptions { map: Mapping::new([(name("models"), to)], &options.state_prefix).expect("a mapping"), ..options }
 }
 
 fn land(bundle: &Path, store: &Arc<dyn Store>, options: ImportOptions) {

@@ -18,6 +18,7 @@
 //! | [`media`] | bundle directories and volumes on disk | `format`, `machine` |
 //! | [`store`] | where objects land: memory, directory, S3 | `format` |
 //! | [`pipeline`] | pack, verify, import, export: the joined flows | all above |
+//! | [`tao`] | the NVIDIA TAO side: which models, where they lie, what is said of them | all above |
 //!
 //! `format`, `chunking`, `codec`, `plan` and `trust` are pure: no files, sockets, clocks, threads,
 //! environment or randomness. The program (`main.rs`, `cli/`) stands on top and alone prints.
@@ -39,4 +40,5 @@ pub mod media;
 pub mod pipeline;
 pub mod plan;
 pub mod store;
+pub mod tao;
 pub mod trust;

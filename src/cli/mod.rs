@@ -63,6 +63,7 @@ fn dispatch(command: Command, config: &Config, report: &Report) -> Result<(), Fa
         Command::Import(args) => commands::import::run(&args, report),
         Command::Status(args) => commands::state::status(&args, report),
         Command::Abort(args) => commands::state::abort(&args, report),
+        Command::Tao(args) => commands::tao::run(&args, report),
         Command::Demo(args) => commands::demo::run(&args, report),
         Command::Config(args) => commands::config::run(&args, config, report),
         Command::Completions(args) => commands::completions::run(&args, report),

@@ -10,6 +10,7 @@ use airlift::pipeline::sign::SignError;
 use airlift::pipeline::trust_files::TrustFileError;
 use airlift::pipeline::walk::WalkError;
 use airlift::store::StoreError;
+use airlift::tao::tree::TreeError;
 use airlift::trust::{ReleaseError, TrustError};
 
 /// Returns what to do where nothing more is known than the class.
@@ -99,6 +100,14 @@ pub(crate) fn of_pack(error: &PackError) -> &'static str {
         }
         PackError::Walk(WalkError::Changed { .. }) => "let nothing write there, and repeat the command",
         PackError::Walk(WalkError::OwnDirectory { .. }) => "name an --out outside the roots",
+        error => of_class(error.class()),
+    }
+}
+
+pub(crate) fn of_tree(error: &TreeError) -> &'static str {
+    match error {
+        TreeError::NoMetadata { .. } => "name the directory that airlift fetch or pretrained_models.py wrote",
+        TreeError::Metadata { .. } => "fetch the models again, or correct the file",
         error => of_class(error.class()),
     }
 }

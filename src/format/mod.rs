@@ -22,6 +22,7 @@ pub mod time;
 pub mod walk;
 mod wire;
 
+pub use self::time::Time;
 pub use digest::{Digest, Sha256, Structure};
 pub use element::Element;
 pub use error::FormatError;
@@ -32,4 +33,3 @@ pub use path::EntryPath;
 pub use proof::Proven;
 pub use shown::{OneLine, Shown};
 pub use signature_file::SignatureFile;
-pub use time::Time;

@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
-pub(crate) const COMMANDS: [&str; 14] = [
+pub(crate) const COMMANDS: [&str; 15] = [
     "pack",
     "sign",
     "verify",
@@ -27,6 +27,7 @@ pub(crate) const COMMANDS: [&str; 14] = [
     "import",
     "status",
     "abort",
+    "tao",
     "demo",
     "config",
     "completions",

@@ -38,6 +38,7 @@ mod s3_faults;
 mod s3_server;
 mod source;
 mod stores;
+mod tao;
 mod tree;
 mod trust;
 mod trust_vectors;

@@ -12,6 +12,7 @@ pub(crate) mod man;
 pub(crate) mod pack;
 pub(crate) mod sign;
 pub(crate) mod state;
+pub(crate) mod tao;
 pub(crate) mod verify;
 
 use airlift::format::Head;

@@ -28,7 +28,7 @@ use std::path::Path;
 /// Memory for the chunk index, in bytes.
 const INDEX_BUDGET_LEN: usize = 64 << 20;
 /// Memory for sorting entries, in bytes.
-const SORT_BUDGET_LEN: usize = 64 << 20;
+pub(crate) const SORT_BUDGET_LEN: usize = 64 << 20;
 
 pub(crate) fn run(args: &PackArgs, report: &Report) -> Result<(), Failure> {
     let previous = args.previous.as_deref().map(|path| read_previous(path, &args.stream)).transpose()?;

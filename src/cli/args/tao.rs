@@ -1,0 +1,45 @@
+//! Arguments of `tao`.
+
+use clap::Subcommand;
+use std::path::PathBuf;
+
+const EXAMPLES: &str = "\
+Examples:
+  airlift tao check ./airgapped-models
+  airlift tao check ./airgapped-assets --json";
+
+/// Arguments of `tao`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct TaoArgs {
+    #[command(subcommand)]
+    pub(crate) command: TaoCommand,
+}
+
+/// What to do for the platform.
+#[derive(Debug, Subcommand)]
+pub(crate) enum TaoCommand {
+    /// Say what the platform would find wrong with a tree of models, before it travels
+    Check(CheckArgs),
+}
+
+const CHECK_EXAMPLES: &str = "\
+Examples:
+  airlift tao check ./airgapped-models
+  airlift tao check ./airgapped-assets --json
+
+DIR has ptm_metadatas.json, as the vendor's downloader and airlift fetch write it, or a directory
+models that has it, and datasets beside it. What the platform would drop, or what would break its
+listings, is refused (7); what works and may surprise is named.";
+
+/// Arguments of `tao check`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = CHECK_EXAMPLES)]
+pub(crate) struct CheckArgs {
+    /// Directory of models, or one that holds models and datasets
+    #[arg(value_name = "DIR")]
+    pub(crate) dir: PathBuf,
+    /// Follow symbolic links whose target is in the same tree, as caches of models have them
+    #[arg(long)]
+    pub(crate) follow_inside: bool,
+}

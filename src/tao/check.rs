@@ -77,7 +77,7 @@ pub enum Remark {
         entry: String,
     },
     /// files that no entry is about.
-    #[error("{count} files belong to no entry, among them {example}; the platform never looks at them")]
+    #[error("files that belong to no entry: {count}, among them {example}; the platform never looks at them")]
     Others {
         /// How many.
         count: u64,

@@ -53,6 +53,7 @@ fn parse(words: &[OsString], config: &Config) -> Result<Args, clap::Error> {
 
 fn dispatch(command: Command, config: &Config, report: &Report) -> Result<(), Failure> {
     match command {
+        Command::Fetch(args) => commands::fetch::run(&args, report),
         Command::Pack(args) => commands::pack::run(&args, report),
         Command::Sign(args) => commands::sign::run(&args, report),
         Command::Verify(args) => commands::verify::run(&args, report),

@@ -10,6 +10,9 @@ use airlift::pipeline::sign::SignError;
 use airlift::pipeline::trust_files::TrustFileError;
 use airlift::pipeline::walk::WalkError;
 use airlift::store::StoreError;
+use airlift::tao::fetch::FetchError;
+use airlift::tao::fetch::http::HttpError;
+use airlift::tao::fetch::remote::RemoteError;
 use airlift::tao::tree::TreeError;
 use airlift::trust::{ReleaseError, TrustError};
 
@@ -100,6 +103,14 @@ pub(crate) fn of_pack(error: &PackError) -> &'static str {
         }
         PackError::Walk(WalkError::Changed { .. }) => "let nothing write there, and repeat the command",
         PackError::Walk(WalkError::OwnDirectory { .. }) => "name an --out outside the roots",
+        error => of_class(error.class()),
+    }
+}
+
+pub(crate) fn of_fetch(error: &FetchError) -> &'static str {
+    match error {
+        FetchError::NoKey => "set PTM_API_KEY, or name a file with --ngc-key-file",
+        FetchError::Remote(RemoteError::Http(HttpError::KeyRefused { .. })) => "use a key that may see it",
         error => of_class(error.class()),
     }
 }

@@ -46,6 +46,17 @@ pub fn architecture(name: &str) -> Option<&'static Architecture> {
     TABLES.architectures.get(name)
 }
 
+/// Returns an intent of an architecture's own entry that the platform's listings refuse.
+pub fn poison(known: &Architecture) -> Option<&str> {
+    let mut intents = known.accepted_dataset_intents.iter();
+    intents.find(|intent| !is_allowed("accepted_dataset_intents", intent)).map(String::as_str)
+}
+
+/// Tells whether models of an architecture can be listed.
+pub fn is_usable(name: &str) -> bool {
+    architecture(name).is_some_and(|known| poison(known).is_none())
+}
+
 /// Returns the names of all architectures, in byte order.
 pub fn names() -> impl Iterator<Item = &'static str> {
     TABLES.architectures.keys().map(String::as_str)

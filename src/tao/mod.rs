@@ -5,14 +5,22 @@
 //! |---|---|
 //! | [`model`] | where a model comes from, its folder and its id |
 //! | [`architectures`] | what the platform accepts, generated from its package |
+//! | [`catalogue`] | the CSV file of models that are wanted |
 //! | [`check`] | what is wrong with metadata and files |
+//! | [`entry`] | the entry that a model gets |
+//! | [`fetch`] | from NGC and hubs to the layout that the platform reads |
 //! | [`metadata`] | `ptm_metadatas.json`, and the entries that break a listing |
+//! | [`ngc`] | what NGC says of a version of a model |
 //! | [`tree`] | a tree of models on disk, as the platform will see it |
 //! | [`weights`] | which files the platform finds for an entry |
 
 pub mod architectures;
+pub mod catalogue;
 pub mod check;
+pub mod entry;
+pub mod fetch;
 pub mod metadata;
 pub mod model;
+pub mod ngc;
 pub mod tree;
 pub mod weights;

@@ -2,6 +2,7 @@
 
 mod config;
 mod demo;
+mod fetch;
 mod help;
 mod import;
 mod look;
@@ -14,6 +15,7 @@ mod verify;
 
 pub(crate) use config::{ConfigArgs, ConfigCommand, ShowArgs};
 pub(crate) use demo::DemoArgs;
+pub(crate) use fetch::FetchArgs;
 pub(crate) use help::{CompletionsArgs, ManArgs};
 pub(crate) use import::{AbortArgs, ImportArgs, StatusArgs, StoreArgs, TargetArgs};
 pub(crate) use look::{CatArgs, ExportArgs, InfoArgs, LsArgs, MediaArgs, TrustArgs, VouchArgs};
@@ -63,6 +65,8 @@ pub(crate) struct Args {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    /// Fetch models from NGC and Hugging Face, for the platform's layout
+    Fetch(FetchArgs),
     /// Make a bundle of directories
     Pack(PackArgs),
     /// Add a signature to a bundle, through ssh-keygen

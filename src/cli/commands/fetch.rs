@@ -1,0 +1,234 @@
+//! `airlift fetch`.
+
+use crate::cli::args::FetchArgs;
+use crate::cli::failure::{Failure, chain};
+use crate::cli::opening::now;
+use crate::cli::progress::Shown;
+use crate::cli::remedy;
+use crate::cli::report::Report;
+use crate::cli::size::{Count, Size};
+use airlift::error::Class;
+use airlift::format::OneLine;
+use airlift::machine::Machine;
+use airlift::pipeline::progress::Progress as _;
+use airlift::tao::architectures;
+use airlift::tao::catalogue::{CATALOGUE_LEN_MAX, Catalogue};
+use airlift::tao::fetch::address::Endpoint;
+use airlift::tao::fetch::http::{Http, HttpError, Patience, client};
+use airlift::tao::fetch::hub::{Hub, HubToken};
+use airlift::tao::fetch::ngc::{Ngc, NgcKey, OrgTeam};
+use airlift::tao::fetch::plan::{Asked, PlannedModel, discover, of_catalogue, plan};
+use airlift::tao::fetch::{Failed, FetchError, FetchOptions, Fetched, fetch};
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::fs::File;
+use std::io::Read as _;
+use std::path::Path;
+
+/// Variables that hold a key of NGC, the first that is set first.
+const NGC_KEY_VARIABLES: [&str; 3] = ["PTM_API_KEY", "NGC_API_KEY", "NGC_KEY"];
+/// Longest file of a key, in bytes.
+const KEY_LEN_MAX: u64 = 64 << 10;
+
+pub(crate) fn run(args: &FetchArgs, report: &Report) -> Result<(), Failure> {
+    let only = only(&args.model_names)?;
+    let catalogue = args.csv.as_deref().map(read_catalogue).transpose()?.unwrap_or_default();
+    let key = key(args.ngc_key_file.as_deref(), &NGC_KEY_VARIABLES)?.and_then(|text| NgcKey::new(&text));
+    let token = key_of_hub(args)?;
+    let progress = Shown::new(report);
+    let is_stopped = || progress.is_cancelled();
+    let http = Http::new(client(args.ca_file.as_deref(), &Patience::default())?, Patience::default(), &is_stopped);
+    let endpoints = (endpoint(&args.ngc_endpoint)?, endpoint(&args.ngc_auth_endpoint)?);
+    let ngc = key.map(|key| Ngc::new(&http, endpoints.0, endpoints.1, key));
+    let hub = Hub::new(&http, endpoint(&args.hf_endpoint)?, token);
+
+    let mut asked = discovered(args, ngc.as_ref(), only.as_ref())?;
+    // What the catalogue says of a model stands before what was discovered.
+    asked.extend(of_catalogue(&catalogue.wanted, only.as_ref()));
+    let mut plans = Plans::default();
+    for (model, uses) in &asked {
+        match plan(ngc.as_ref(), &hub, model, uses) {
+            Ok(planned) => plans.planned.push(planned),
+            Err(FetchError::Remote(error)) if error.class() == Class::Interrupted => return Err(Failure::interrupted()),
+            Err(error) => plans.failed.push(Failed { model: model.clone(), error }),
+        }
+    }
+    for row in &catalogue.refused {
+        report.warn(&format!("refused: line {}: {}", row.line_number, row.rule));
+    }
+    if args.dry_run {
+        progress.finish();
+        report.result(&plans.document(), &plans.text())?;
+        return ending(&plans.failed, catalogue.refused.len(), report);
+    }
+    let options =
+        FetchOptions { out: args.out.clone(), parallel: args.parallel, fetched_at: now(), machine: Machine::default() };
+    let fetched = fetch(&http, ngc.as_ref(), &hub, &plans.planned, &options, &progress);
+    progress.finish();
+    let mut fetched = fetched?;
+    fetched.failed.extend(plans.failed);
+    report.result(&document(&fetched, &args.out), &text(&fetched, &args.out))?;
+    ending(&fetched.failed, catalogue.refused.len(), report)
+}
+
+/// Returns the architectures that alone are wanted; nothing where all are.
+fn only(names: &[String]) -> Result<Option<BTreeSet<String>>, Failure> {
+    if let Some(name) = names.iter().find(|name| architectures::architecture(name).is_none()) {
+        let message = format!("--model-names: {} is no architecture of {}", OneLine(name), architectures::package());
+        let known = architectures::names().collect::<Vec<_>>().join(", ");
+        return Err(Failure::new(Class::Usage, message, format!("known are {known}")));
+    }
+    Ok((!names.is_empty()).then(|| names.iter().cloned().collect()))
+}
+
+fn read_catalogue(path: &Path) -> Result<Catalogue, Failure> {
+    let bytes = read(path, CATALOGUE_LEN_MAX)?;
+    Catalogue::parse(&bytes)
+        .map_err(|error| Failure::of(error.class(), &error).while_doing(&path.display().to_string()))
+}
+
+/// Reads one byte more than the limit at most: the parser then says that the file is too long.
+fn read(path: &Path, len_max: u64) -> Result<Vec<u8>, Failure> {
+    let mut bytes = Vec::new();
+    let read = File::open(path).and_then(|file| file.take(len_max + 1).read_to_end(&mut bytes));
+    read.map(|_| bytes).map_err(|error| Failure::io("read", path, &error))
+}
+
+/// Returns what a file says, else the first variable that is set.
+fn key(file: Option<&Path>, variables: &[&str]) -> Result<Option<String>, Failure> {
+    match file {
+        Some(path) => Ok(Some(String::from_utf8_lossy(&read(path, KEY_LEN_MAX)?).into_owned())),
+        None => Ok(variables.iter().find_map(|name| std::env::var(name).ok().filter(|key| !key.trim().is_empty()))),
+    }
+}
+
+fn key_of_hub(args: &FetchArgs) -> Result<Option<HubToken>, Failure> {
+    Ok(key(args.hf_token_file.as_deref(), &["HF_TOKEN"])?.and_then(|text| HubToken::new(&text)))
+}
+
+fn endpoint(text: &str) -> Result<Endpoint, Failure> {
+    Endpoint::parse(text).map_err(|error| Failure::of(Class::Usage, &error))
+}
+
+fn discovered(args: &FetchArgs, ngc: Option<&Ngc<'_>>, only: Option<&BTreeSet<String>>) -> Result<Asked, Failure> {
+    if !args.every_org && args.org_teams.is_empty() {
+        return Ok(Asked::new());
+    }
+    let ngc = ngc.ok_or(FetchError::NoKey)?;
+    let places = match args.every_org {
+        true => ngc.org_teams().map_err(FetchError::from)?,
+        false => args.org_teams.iter().map(|text| org_team(text)).collect(),
+    };
+    let mut asked = Asked::new();
+    for place in &places {
+        asked.extend(discover(ngc, place, only)?);
+    }
+    Ok(asked)
+}
+
+fn org_team(text: &str) -> OrgTeam {
+    let text = text.trim().trim_end_matches("/no-team");
+    let (org, team) = text.split_once('/').map_or((text, None), |(org, team)| (org, Some(team.to_owned())));
+    OrgTeam { org: org.to_owned(), team }
+}
+
+/// What will be fetched, and what can't be.
+#[derive(Default)]
+struct Plans {
+    planned: Vec<PlannedModel>,
+    failed: Vec<Failed>,
+}
+
+impl Plans {
+    fn total_len(&self) -> u64 {
+        self.planned.iter().map(PlannedModel::total_len).sum()
+    }
+
+    fn text(&self) -> String {
+        let mut text = String::new();
+        for planned in &self.planned {
+            let files = Count(planned.files.len() as u64, "file");
+            let _ = writeln!(text, "{:>10}  {files:<12} {}", Size(planned.total_len()).to_string(), planned.model);
+        }
+        let models = Count(self.planned.len() as u64, "model");
+        let _ = writeln!(text, "would fetch: {models}, {}", Size(self.total_len()));
+        text
+    }
+
+    fn document(&self) -> Value {
+        let models = self.planned.iter().map(|planned| {
+            json!({
+                "model": planned.model.to_string(),
+                "folder": planned.model.folder(),
+                "architectures": planned.uses.iter().map(|one| one.architecture.as_str()).collect::<Vec<_>>(),
+                "files": planned.files.len(),
+                "bytes": planned.total_len(),
+            })
+        });
+        json!({
+            "result": "would fetch",
+            "models": models.collect::<Vec<_>>(),
+            "bytes": self.total_len(),
+            "failed": failed_document(&self.failed),
+        })
+    }
+}
+
+fn text(fetched: &Fetched, out: &Path) -> String {
+    let models = Count(fetched.models.len() as u64, "model");
+    let entries = Count(fetched.entry_count as u64, "entry");
+    let shown = OneLine(out.to_string_lossy()).to_string();
+    format!("fetched: {models} to {shown}, whose metadata have {entries}\nnext     airlift tao check {shown}\n")
+}
+
+fn document(fetched: &Fetched, out: &Path) -> Value {
+    json!({
+        "result": if fetched.failed.is_empty() { "fetched" } else { "incomplete" },
+        "out": out,
+        "models": fetched.models.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "entries": fetched.entry_count,
+        "failed": failed_document(&fetched.failed),
+    })
+}
+
+fn failed_document(failed: &[Failed]) -> Vec<Value> {
+    let document = |one: &Failed| json!({ "model": one.model.to_string(), "why": chain(&one.error) });
+    failed.iter().map(document).collect()
+}
+
+/// Names what is not there, and ends as the gravest of it does.
+fn ending(failed: &[Failed], refused_count: usize, report: &Report) -> Result<(), Failure> {
+    for one in failed {
+        report.warn(&format!("not fetched: {}: {}", one.model, chain(&one.error)));
+    }
+    let is_stopped = failed.iter().any(|one| one.error.class() == Class::Interrupted);
+    if is_stopped {
+        return Err(Failure::interrupted());
+    }
+    let not_here = Count(failed.len() as u64, "model");
+    match (failed.len(), refused_count) {
+        (0, 0) => Ok(()),
+        (0, _) => {
+            let message = format!("{} of the catalogue can't be fetched", Count(refused_count as u64, "row"));
+            Err(Failure::new(Class::Refused, message, "correct the rows that are named above and repeat the command"))
+        }
+        _ => {
+            let message = format!("{not_here} could not be fetched");
+            let remedy = "repeating the command fetches what is named above and leaves what is here";
+            Err(Failure::new(Class::Unavailable, message, remedy))
+        }
+    }
+}
+
+impl From<FetchError> for Failure {
+    fn from(error: FetchError) -> Failure {
+        Failure { remedy: remedy::of_fetch(&error).into(), ..Failure::of(error.class(), &error) }
+    }
+}
+
+impl From<HttpError> for Failure {
+    fn from(error: HttpError) -> Failure {
+        FetchError::from(error).into()
+    }
+}

@@ -1,0 +1,269 @@
+//! Questions to a server, asked again where that may help.
+
+use crate::error::Class;
+use crate::machine::Machine;
+use reqwest::Certificate;
+use reqwest::StatusCode;
+use reqwest::blocking::{Client, RequestBuilder, Response};
+use reqwest::header::{HeaderMap, RETRY_AFTER};
+use serde::de::DeserializeOwned;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// Longest answer that is no file, in bytes.
+const ANSWER_LEN_MAX: u64 = 64 << 20;
+/// Longest wait that a server may ask for, in seconds.
+const RETRY_AFTER_S_MAX: u64 = 600;
+/// Between two looks whether a person asked to stop.
+const STEP: Duration = Duration::from_millis(100);
+
+/// How long to wait, and how often to ask.
+#[derive(Clone, Copy, Debug)]
+pub struct Patience {
+    /// For a connection, in milliseconds.
+    pub connect_ms: u64,
+    /// For the next bytes of an answer, in milliseconds.
+    pub stall_ms: u64,
+    /// How often a question is asked at most, the first time included.
+    pub attempt_count: u32,
+    /// Before the second attempt, in milliseconds; doubled each time, up to a minute.
+    pub pause_ms: u64,
+}
+
+impl Default for Patience {
+    fn default() -> Patience {
+        Patience { connect_ms: 15_000, stall_ms: 120_000, attempt_count: 8, pause_ms: 500 }
+    }
+}
+
+/// Why a question got no answer.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum HttpError {
+    /// The client can't be made.
+    #[error("cannot set up HTTP")]
+    Setup(#[source] reqwest::Error),
+    /// The file of authorities can't be read.
+    #[error("cannot read the authorities in {path}", path = .path.display())]
+    Authorities {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// No answer, however often it was asked.
+    #[error("{place} does not answer")]
+    Unreachable {
+        /// The address, without what may be secret in it.
+        place: String,
+        /// The last attempt.
+        source: reqwest::Error,
+    },
+    /// The key or token is not accepted.
+    #[error("{place} refuses the key: {status}")]
+    KeyRefused {
+        /// The address, without what may be secret in it.
+        place: String,
+        /// The status, 401 or 403.
+        status: u16,
+    },
+    /// The server has no such thing.
+    #[error("{place} is not there")]
+    NotFound {
+        /// The address, without what may be secret in it.
+        place: String,
+    },
+    /// Another status than one of success.
+    #[error("{place} answers {status}")]
+    Status {
+        /// The address, without what may be secret in it.
+        place: String,
+        /// The status.
+        status: u16,
+    },
+    /// The answer is longer than any that is needed.
+    #[error("the answer of {place} is longer than {ANSWER_LEN_MAX} bytes")]
+    TooLong {
+        /// The address, without what may be secret in it.
+        place: String,
+    },
+    /// The answer can't be read.
+    #[error("the answer of {place} is not what was asked for")]
+    NotAnswer {
+        /// The address, without what may be secret in it.
+        place: String,
+        /// Why.
+        source: serde_json::Error,
+    },
+    /// A person asked to stop.
+    #[error("stopped by a signal")]
+    Stopped,
+}
+
+impl HttpError {
+    /// Returns whose problem it is.
+    pub fn class(&self) -> Class {
+        match self {
+            HttpError::Setup(_) => Class::Failed,
+            HttpError::Authorities { source, .. } => Class::of_io(source),
+            HttpError::Unreachable { .. } | HttpError::Status { status: 429 | 500.., .. } => Class::Unavailable,
+            HttpError::KeyRefused { .. } => Class::Refused,
+            HttpError::Stopped => Class::Interrupted,
+            _ => Class::Failed,
+        }
+    }
+}
+
+/// Returns a client that trusts the machine's authorities and those of a file.
+///
+/// # Errors
+/// The file can't be read or holds no certificate.
+pub fn client(ca_file: Option<&Path>, patience: &Patience) -> Result<Client, HttpError> {
+    // One provider of cryptography serves the whole program; that it is there already is no failure.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let builder = Client::builder()
+        .user_agent(concat!("airlift/", env!("CARGO_PKG_VERSION")))
+        .connect_timeout(Duration::from_millis(patience.connect_ms))
+        .timeout(Duration::from_millis(patience.stall_ms))
+        .tls_backend_rustls();
+    let builder = match ca_file {
+        None => builder,
+        Some(path) => {
+            let failed = |source| HttpError::Authorities { path: path.to_owned(), source };
+            let pem = std::fs::read(path).map_err(failed)?;
+            builder.tls_certs_merge(Certificate::from_pem_bundle(&pem).map_err(HttpError::Setup)?)
+        }
+    };
+    builder.build().map_err(HttpError::Setup)
+}
+
+/// A client that asks again.
+pub struct Http<'a> {
+    client: Client,
+    machine: Machine,
+    patience: Patience,
+    /// Whether a person asked to stop.
+    is_stopped: &'a (dyn Fn() -> bool + Sync),
+}
+
+impl<'a> Http<'a> {
+    /// Returns a client around one that is set up.
+    pub fn new(client: Client, patience: Patience, is_stopped: &'a (dyn Fn() -> bool + Sync)) -> Http<'a> {
+        Http { client, machine: Machine::default(), patience, is_stopped }
+    }
+
+    /// Returns the value that a server answers with.
+    ///
+    /// # Errors
+    /// There is no answer, or none of the type that was asked for.
+    pub fn value<T: DeserializeOwned>(&self, ask: &dyn Fn(&Client) -> RequestBuilder) -> Result<T, HttpError> {
+        Ok(self.value_with_headers(ask)?.0)
+    }
+
+    /// Returns the value that a server answers with, and its headers.
+    ///
+    /// # Errors
+    /// As [`value`](Http::value).
+    pub fn value_with_headers<T: DeserializeOwned>(
+        &self,
+        ask: &dyn Fn(&Client) -> RequestBuilder,
+    ) -> Result<(T, HeaderMap), HttpError> {
+        let mut attempt = 0;
+        loop {
+            let response = self.response(ask)?;
+            let (place, headers) = (place_of(response.url()), response.headers().clone());
+            let mut bytes = Vec::new();
+            match response.take(ANSWER_LEN_MAX + 1).read_to_end(&mut bytes) {
+                Ok(_) if bytes.len() as u64 > ANSWER_LEN_MAX => return Err(HttpError::TooLong { place }),
+                Ok(_) => {
+                    let value = serde_json::from_slice(&bytes);
+                    return value
+                        .map(|value| (value, headers))
+                        .map_err(|source| HttpError::NotAnswer { place, source });
+                }
+                // The connection broke in the middle of the answer.
+                Err(_) if attempt + 1 < self.patience.attempt_count => attempt += 1,
+                Err(_) => return Err(HttpError::Status { place, status: 0 }),
+            }
+        }
+    }
+
+    /// Returns a response of success, asking again where that may help; its body is not read yet.
+    ///
+    /// # Errors
+    /// There is none.
+    pub fn response(&self, ask: &dyn Fn(&Client) -> RequestBuilder) -> Result<Response, HttpError> {
+        let mut attempt = 1;
+        loop {
+            let is_last = attempt >= self.patience.attempt_count;
+            let wait = match ask(&self.client).send() {
+                Ok(response) if response.status().is_success() => return Ok(response),
+                Ok(response) if !is_last && may_pass(response.status()) => {
+                    retry_after(response.headers()).unwrap_or_else(|| self.pause(attempt))
+                }
+                Ok(response) => return Err(refused(&response)),
+                Err(error) if !is_last && !error.is_builder() => self.pause(attempt),
+                Err(error) => {
+                    let place = error.url().map(place_of).unwrap_or_default();
+                    return Err(HttpError::Unreachable { place, source: error.without_url() });
+                }
+            };
+            self.wait(wait)?;
+            attempt += 1;
+        }
+    }
+
+    /// Waits before an attempt with this number is repeated.
+    ///
+    /// # Errors
+    /// A person asked to stop.
+    pub fn wait_after(&self, attempt: u32) -> Result<(), HttpError> {
+        self.wait(self.pause(attempt))
+    }
+
+    fn pause(&self, attempt: u32) -> Duration {
+        let doubled = self.patience.pause_ms.saturating_mul(1 << attempt.saturating_sub(1).min(16));
+        Duration::from_millis(doubled.min(60_000))
+    }
+
+    fn wait(&self, duration: Duration) -> Result<(), HttpError> {
+        let mut left = self.machine.pace(duration);
+        loop {
+            if (self.is_stopped)() {
+                return Err(HttpError::Stopped);
+            }
+            if left.is_zero() {
+                return Ok(());
+            }
+            let step = left.min(STEP);
+            std::thread::sleep(step);
+            left -= step;
+        }
+    }
+}
+
+/// Tells whether the same question may be answered later.
+fn may_pass(status: StatusCode) -> bool {
+    status.is_server_error() || matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT)
+}
+
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let seconds: u64 = headers.get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
+    Some(Duration::from_secs(seconds.min(RETRY_AFTER_S_MAX)))
+}
+
+fn refused(response: &Response) -> HttpError {
+    let place = place_of(response.url());
+    match response.status().as_u16() {
+        status @ (401 | 403) => HttpError::KeyRefused { place, status },
+        404 => HttpError::NotFound { place },
+        status => HttpError::Status { place, status },
+    }
+}
+
+/// Returns an address without its user, query and fragment, which may be secret.
+fn place_of(url: &reqwest::Url) -> String {
+    let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
+    format!("{}://{}{port}{}", url.scheme(), url.host_str().unwrap_or_default(), url.path())
+}

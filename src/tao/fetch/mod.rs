@@ -1,0 +1,280 @@
+//! Fetches models to the layout that the platform reads, on the connected side.
+//!
+//! All that will be fetched is known before any of it is. A file gets its name when it is proven, a
+//! model its entry when all its files have theirs, and the metadata are written last: what they say is
+//! there.
+
+pub mod address;
+pub mod file;
+pub mod http;
+pub mod hub;
+pub mod ngc;
+pub mod plan;
+pub mod remote;
+
+mod record;
+
+pub use record::PROVENANCE_NAME;
+
+use super::metadata::{METADATA_NAME, MetadataError};
+use super::model::Model;
+use super::ngc::VersionRule;
+use crate::error::Class;
+use crate::format::{Sha256, Time};
+use crate::machine::Machine;
+use crate::pipeline::progress::Progress;
+use file::{Fetcher, FileError, Target};
+use http::{Http, HttpError};
+use hub::Hub;
+use ngc::Ngc;
+use plan::{PlannedModel, Said};
+use remote::{RemoteError, RemoteFile};
+use std::collections::HashMap;
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::thread;
+use url::Url;
+
+/// Where bytes lie until their file has its name, below the directory that is fetched to.
+pub const UNFINISHED_NAME: &str = ".airlift-fetch";
+
+/// How to fetch.
+#[derive(Clone, Debug)]
+pub struct FetchOptions {
+    /// The root of the models.
+    pub out: PathBuf,
+    /// How many files at once.
+    pub parallel: NonZeroUsize,
+    /// The time that stands where a source gives none.
+    pub fetched_at: Time,
+    /// What is written on.
+    pub machine: Machine,
+}
+
+/// Why a model is not there.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum FetchError {
+    /// Its source does not answer.
+    #[error(transparent)]
+    Remote(#[from] RemoteError),
+    /// A file of it was not fetched.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// The platform would not take it.
+    #[error("the platform would not take it")]
+    Version(#[source] VersionRule),
+    /// It has no file.
+    #[error("it has no file")]
+    NoFiles,
+    /// NGC wants a key.
+    #[error("NGC wants a key, and none is given")]
+    NoKey,
+    /// Its `experiment.yaml` can't be read.
+    #[error("cannot read {path}", path = .path.display())]
+    Spec {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The metadata that are there can't be gone on with.
+    #[error("{METADATA_NAME} is there and is not accepted")]
+    Metadata(#[source] MetadataError),
+    /// A file of this machine fails.
+    #[error("cannot {action} {path}", path = .path.display())]
+    Io {
+        /// What was tried.
+        action: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+}
+
+impl FetchError {
+    /// Returns whose problem it is.
+    pub fn class(&self) -> Class {
+        match self {
+            FetchError::Remote(error) => error.class(),
+            FetchError::File(error) => error.class(),
+            FetchError::NoKey => Class::Usage,
+            FetchError::Version(_) | FetchError::NoFiles | FetchError::Metadata(_) => Class::Refused,
+            FetchError::Spec { source, .. } | FetchError::Io { source, .. } => Class::of_io(source),
+        }
+    }
+}
+
+impl From<HttpError> for FetchError {
+    fn from(error: HttpError) -> FetchError {
+        FetchError::Remote(error.into())
+    }
+}
+
+/// A model that is not there, and why.
+#[derive(Debug)]
+pub struct Failed {
+    /// Which.
+    pub model: Model,
+    /// Why.
+    pub error: FetchError,
+}
+
+/// What a fetch brought.
+#[derive(Debug, Default)]
+pub struct Fetched {
+    /// Models that are there, whole and proven.
+    pub models: Vec<Model>,
+    /// Models that are not, each with its first failure. None of them is in the metadata.
+    pub failed: Vec<Failed>,
+    /// Entries of the metadata, those of earlier fetches included.
+    pub entry_count: usize,
+}
+
+/// Fetches models that were planned.
+///
+/// # Errors
+/// The metadata can't be written. A model that fails is no error of the whole: it is named.
+pub fn fetch(
+    http: &Http<'_>,
+    ngc: Option<&Ngc<'_>>,
+    hub: &Hub<'_>,
+    planned: &[PlannedModel],
+    options: &FetchOptions,
+    progress: &dyn Progress,
+) -> Result<Fetched, FetchError> {
+    let total_len = planned.iter().map(PlannedModel::total_len).sum();
+    let total_count = planned.iter().map(|model| model.files.len() as u64).sum();
+    progress.begin("fetch", total_len, total_count);
+    let fetcher = Fetcher { http, machine: &options.machine, progress };
+    let run = Run { fetcher, ngc, hub, planned, options, links: Mutex::default() };
+    let results = run.all_files();
+    let mut fetched = Fetched::default();
+    let mut whole = Vec::new();
+    for (model, result) in planned.iter().zip(results) {
+        match result {
+            Ok(digests) => whole.push((model, digests)),
+            Err(error) => fetched.failed.push(Failed { model: model.model.clone(), error }),
+        }
+    }
+    fetched.models = whole.iter().map(|(model, _)| model.model.clone()).collect();
+    fetched.entry_count = record::write(&whole, &fetched.failed, options)?;
+    if fetched.failed.is_empty() {
+        let unfinished = options.out.join(UNFINISHED_NAME);
+        let removed = options.machine.remove_tree(&unfinished);
+        removed.map_err(|source| FetchError::Io { action: "remove", path: unfinished, source })?;
+    }
+    Ok(fetched)
+}
+
+/// A file to fetch: which model, and which of its files.
+#[derive(Clone, Copy)]
+struct Job {
+    model: usize,
+    file: usize,
+}
+
+type Digests = Vec<Sha256>;
+
+struct Run<'a> {
+    fetcher: Fetcher<'a>,
+    ngc: Option<&'a Ngc<'a>>,
+    hub: &'a Hub<'a>,
+    planned: &'a [PlannedModel],
+    options: &'a FetchOptions,
+    /// Where the bytes of NGC's files are, by model; asked for when they are needed, and again when
+    /// they are refused.
+    links: Mutex<HashMap<usize, HashMap<String, Url>>>,
+}
+
+impl Run<'_> {
+    /// Fetches every file, many at once, and returns for each model the digests of its files.
+    fn all_files(&self) -> Vec<Result<Digests, FetchError>> {
+        let jobs: Vec<Job> = self
+            .planned
+            .iter()
+            .enumerate()
+            .flat_map(|(model, planned)| (0..planned.files.len()).map(move |file| Job { model, file }))
+            .collect();
+        let next = AtomicUsize::new(0);
+        let results: Mutex<Vec<Result<Digests, FetchError>>> =
+            Mutex::new(self.planned.iter().map(|planned| Ok(vec![Sha256::of(b""); planned.files.len()])).collect());
+        let worker = || {
+            while let Some(job) = jobs.get(next.fetch_add(1, Ordering::Relaxed)) {
+                let is_lost = lock(&results)[job.model].is_err();
+                if is_lost || self.fetcher.progress.is_cancelled() {
+                    continue;
+                }
+                let found = self.file(*job);
+                let mut results = lock(&results);
+                match (found, &mut results[job.model]) {
+                    (Ok(digest), Ok(digests)) => digests[job.file] = digest,
+                    (Err(error), result @ Ok(_)) => *result = Err(error),
+                    (_, Err(_)) => {}
+                }
+            }
+        };
+        let worker_count = self.options.parallel.get().min(jobs.len());
+        thread::scope(|scope| (0..worker_count).for_each(|_| drop(scope.spawn(worker))));
+        results.into_inner().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn file(&self, job: Job) -> Result<Sha256, FetchError> {
+        let planned = &self.planned[job.model];
+        let file = &planned.files[job.file];
+        self.fetcher.progress.now_at(&format!("{}/{}", planned.model, file.path));
+        let target = self.target(planned, file);
+        match (&planned.model, &planned.said) {
+            (Model::Hub(model), Said::Hub(revision)) => {
+                let ask = |client: &_| self.hub.question(model, revision, &file.path, client);
+                Ok(self.fetcher.fetch(file, &target, &ask)?)
+            }
+            _ => self.file_of_ngc(job, file, &target),
+        }
+    }
+
+    /// Fetches by a link; where that is refused it may be too old, and another one is asked for, once.
+    fn file_of_ngc(&self, job: Job, file: &RemoteFile, target: &Target) -> Result<Sha256, FetchError> {
+        let fetch = |url: Url| self.fetcher.fetch(file, target, &|client: &_| client.get(url.clone()));
+        let url = self.link(job, file, false)?;
+        match fetch(url.clone()) {
+            Err(FileError::Http(HttpError::KeyRefused { .. } | HttpError::NotFound { .. })) => {
+                Ok(fetch(self.link(job, file, true)?)?)
+            }
+            other => Ok(other?),
+        }
+    }
+
+    fn link(&self, job: Job, file: &RemoteFile, is_renewed: bool) -> Result<Url, FetchError> {
+        let Model::Ngc(model) = &self.planned[job.model].model else { return Err(FetchError::NoFiles) };
+        let ngc = self.ngc.ok_or(FetchError::NoKey)?;
+        let mut links = lock(&self.links);
+        if is_renewed || !links.contains_key(&job.model) {
+            links.insert(job.model, ngc.links(model)?);
+        }
+        let link = links.get(&job.model).and_then(|links| links.get(&file.path)).cloned();
+        link.ok_or_else(|| RemoteError::BadLink { path: file.path.clone() }.into())
+    }
+
+    fn target(&self, planned: &PlannedModel, file: &RemoteFile) -> Target {
+        let folder = planned.model.folder();
+        // One name for each file, whatever characters its path has.
+        let name = format!("{}.part", Sha256::of(format!("{folder}/{}", file.path).as_bytes()));
+        Target {
+            path: self.options.out.join(&folder).join(&file.path),
+            part: self.options.out.join(UNFINISHED_NAME).join(name),
+        }
+    }
+}
+
+/// Returns the path of a model's `experiment.yaml`.
+fn spec_path(out: &Path, model: &Model) -> PathBuf {
+    out.join(model.folder()).join("experiment.yaml")
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

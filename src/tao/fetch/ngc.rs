@@ -1,0 +1,324 @@
+//! NGC as a source: what a key may see, and the files of a version (contract of the platform's downloader).
+
+use super::address::Endpoint;
+use super::http::{Http, HttpError};
+use super::remote::{RemoteError, RemoteFile, check_path};
+use crate::format::Sha256;
+use crate::tao::model::NgcModel;
+use crate::tao::ngc::{VersionAnswer, VersionDetails};
+use reqwest::header::{ACCEPT, ACCEPT_ENCODING};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use std::collections::{BTreeSet, HashMap};
+use std::fmt;
+use std::sync::{Mutex, PoisonError};
+use url::Url;
+
+/// Most items that a page of an answer is asked for.
+const PAGE_COUNT: &str = "1000";
+/// Most links that a page is asked for.
+const LINK_PAGE_COUNT: &str = "100";
+/// Most files of one version.
+const FILE_COUNT_MAX: usize = 1_000_000;
+
+/// A key of NGC. It is never shown.
+#[derive(Clone)]
+pub struct NgcKey(String);
+
+impl NgcKey {
+    /// Returns the key that a text is, without what stands around it; nothing where it is empty.
+    pub fn new(text: &str) -> Option<NgcKey> {
+        let text = text.trim();
+        (!text.is_empty()).then(|| NgcKey(text.to_owned()))
+    }
+}
+
+impl fmt::Debug for NgcKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("NgcKey(not shown)")
+    }
+}
+
+/// An organisation, or a team in one.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct OrgTeam {
+    /// The organisation.
+    pub org: String,
+    /// The team; none for the organisation's own models.
+    pub team: Option<String>,
+}
+
+/// A model that a search found.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct FoundModel {
+    /// `org/[team/]model`.
+    pub resource_id: String,
+    /// The name that people see.
+    #[serde(default)]
+    pub display_name: Option<String>,
+    name: String,
+    org_name: String,
+    #[serde(default)]
+    team_name: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct TokenAnswer {
+    token: String,
+}
+
+#[derive(Deserialize)]
+struct Named {
+    name: String,
+}
+
+#[derive(Deserialize)]
+struct OrgsAnswer {
+    organizations: Vec<Named>,
+}
+
+#[derive(Deserialize)]
+struct TeamsAnswer {
+    teams: Vec<Named>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct SearchAnswer {
+    #[serde(default)]
+    result_page_total: u64,
+    #[serde(default)]
+    results: Vec<SearchResult>,
+}
+
+#[derive(Deserialize)]
+struct SearchResult {
+    #[serde(default)]
+    resources: Vec<FoundModel>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct VersionsAnswer {
+    #[serde(default)]
+    model_versions: Vec<VersionDetails>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct FilesAnswer {
+    #[serde(default)]
+    model_files: Vec<ListedFile>,
+    #[serde(default)]
+    pagination_info: Option<Pages>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct ListedFile {
+    path: String,
+    size_in_bytes: u64,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Pages {
+    #[serde(default)]
+    next_page: Option<String>,
+    #[serde(default)]
+    total_pages: u64,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct LinksAnswer {
+    #[serde(default)]
+    urls: Vec<String>,
+    #[serde(default)]
+    filepath: Vec<String>,
+    #[serde(default)]
+    pagination_info: Option<Pages>,
+}
+
+/// NGC, seen with one key.
+pub struct Ngc<'a> {
+    http: &'a Http<'a>,
+    api: Endpoint,
+    auth: Endpoint,
+    key: NgcKey,
+    /// Tokens that the key was exchanged for.
+    tokens: Mutex<HashMap<Option<OrgTeam>, String>>,
+}
+
+impl<'a> Ngc<'a> {
+    /// Returns NGC at its endpoints; asks nothing yet.
+    pub fn new(http: &'a Http<'a>, api: Endpoint, auth: Endpoint, key: NgcKey) -> Ngc<'a> {
+        Ngc { http, api, auth, key, tokens: Mutex::default() }
+    }
+
+    /// Returns every organisation and team that the key may see, and the one where the vendor's models are.
+    ///
+    /// # Errors
+    /// NGC does not answer, or refuses the key.
+    pub fn org_teams(&self) -> Result<BTreeSet<OrgTeam>, HttpError> {
+        let orgs: OrgsAnswer = self.ask(None, &["v2", "orgs"], &[("page-size", PAGE_COUNT)])?;
+        let mut all = BTreeSet::from([OrgTeam { org: "nvidia".to_owned(), team: Some("tao".to_owned()) }]);
+        for Named { name: org } in orgs.organizations {
+            let path = ["v2", "org", &org, "teams"];
+            let teams: TeamsAnswer = self.ask(None, &path, &[("page-size", PAGE_COUNT)])?;
+            let teams = teams.teams.into_iter().map(|team| Some(team.name));
+            all.extend(teams.chain([None]).map(|team| OrgTeam { org: org.clone(), team }));
+        }
+        Ok(all)
+    }
+
+    /// Returns the models of an organisation or team.
+    ///
+    /// # Errors
+    /// NGC does not answer; a page that fails is not taken for an empty one.
+    pub fn models(&self, place: &OrgTeam) -> Result<Vec<FoundModel>, HttpError> {
+        let team = place.team.as_ref().map(|team| format!("{team}/")).unwrap_or_default();
+        let query = format!("resourceId:{}/{team}*", place.org);
+        let search = |q: Value| -> Result<SearchAnswer, HttpError> {
+            self.ask(Some(place), &["v2", "search", "resources", "MODEL"], &[("q", &q.to_string())])
+        };
+        let page_count = search(json!({"pageSize": 1000, "query": query}))?.result_page_total;
+        let fields = ["resourceId", "name", "displayName", "orgName", "teamName"];
+        let mut found = Vec::new();
+        for page in 0..page_count {
+            let answer = search(json!({"fields": fields, "page": page, "pageSize": 1000, "query": query}))?;
+            found.extend(answer.results.into_iter().flat_map(|result| result.resources));
+        }
+        Ok(found)
+    }
+
+    /// Returns the versions of a model that was found.
+    ///
+    /// # Errors
+    /// NGC does not answer.
+    pub fn versions(&self, found: &FoundModel) -> Result<Vec<VersionDetails>, HttpError> {
+        let team = found.team_name.clone().filter(|team| !team.is_empty());
+        let place = OrgTeam { org: found.org_name.clone(), team };
+        let path = [models_path(&place), vec![&found.name, "versions", ""]].concat();
+        let answer: VersionsAnswer = self.ask(Some(&place), &path, &[("page-size", PAGE_COUNT)])?;
+        Ok(answer.model_versions)
+    }
+
+    /// Returns what is said of one version.
+    ///
+    /// # Errors
+    /// NGC does not answer, or has no such version.
+    pub fn version(&self, model: &NgcModel) -> Result<VersionAnswer, HttpError> {
+        let place = place_of(model);
+        let path = [models_path(&place), vec![model.model(), "versions", model.version()]].concat();
+        self.ask(Some(&place), &path, &[("page-size", PAGE_COUNT)])
+    }
+
+    /// Returns the files of a version, with the digests that its attributes publish.
+    ///
+    /// # Errors
+    /// NGC does not answer, or names a file that can't lie below a folder.
+    pub fn files(&self, model: &NgcModel, digests: &HashMap<String, Sha256>) -> Result<Vec<RemoteFile>, RemoteError> {
+        let place = place_of(model);
+        let path = [models_path(&place), vec![model.model(), "versions", model.version(), "files"]].concat();
+        let mut files = Vec::new();
+        let mut reference = None;
+        loop {
+            let mut query = vec![("page-size", PAGE_COUNT)];
+            query.extend(reference.as_deref().map(|reference| ("page-reference", reference)));
+            let answer: FilesAnswer = self.ask(Some(&place), &path, &query)?;
+            for file in answer.model_files {
+                check_path(&file.path)?;
+                let sha256 = digests.get(&file.path).copied();
+                files.push(RemoteFile { path: file.path, len: file.size_in_bytes, sha256 });
+            }
+            if files.len() > FILE_COUNT_MAX {
+                return Err(RemoteError::TooManyFiles { max: FILE_COUNT_MAX });
+            }
+            let next = answer.pagination_info.and_then(|pages| pages.next_page).filter(|next| !next.is_empty());
+            match next {
+                Some(next) if reference.as_ref() != Some(&next) => reference = Some(next),
+                _ => return Ok(files),
+            }
+        }
+    }
+
+    /// Returns where the bytes of each file of a version are, for a while.
+    ///
+    /// # Errors
+    /// NGC does not answer, or gives no address of the web.
+    pub fn links(&self, model: &NgcModel) -> Result<HashMap<String, Url>, RemoteError> {
+        let place = place_of(model);
+        let path = [models_path(&place), vec![model.model(), model.version(), "files"]].concat();
+        let mut links = HashMap::new();
+        for page in 1_u64.. {
+            let number = page.to_string();
+            let query = [("page-number", number.as_str()), ("page-size", LINK_PAGE_COUNT)];
+            let answer: LinksAnswer = self.ask(Some(&place), &path, &query)?;
+            for (path, url) in answer.filepath.into_iter().zip(answer.urls) {
+                let url = Url::parse(&url).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
+                links.insert(path.clone(), url.ok_or(RemoteError::BadLink { path })?);
+            }
+            let page_count = answer.pagination_info.map_or(1, |pages| pages.total_pages);
+            if page >= page_count || links.len() > FILE_COUNT_MAX {
+                break;
+            }
+        }
+        Ok(links)
+    }
+
+    fn ask<T: serde::de::DeserializeOwned>(
+        &self,
+        place: Option<&OrgTeam>,
+        path: &[&str],
+        query: &[(&str, &str)],
+    ) -> Result<T, HttpError> {
+        let bearer = self.bearer(place)?;
+        let url = self.api.at(path.iter().copied(), query);
+        self.http.value(&|client| {
+            let request = client.get(url.clone()).bearer_auth(&bearer);
+            request.header(ACCEPT, "application/json").header(ACCEPT_ENCODING, "identity")
+        })
+    }
+
+    /// Returns what stands behind `Bearer`: the key itself, or a token that it is exchanged for.
+    fn bearer(&self, place: Option<&OrgTeam>) -> Result<String, HttpError> {
+        if self.key.0.starts_with("nvapi") {
+            return Ok(self.key.0.clone());
+        }
+        let place = place.cloned();
+        if let Some(token) = self.tokens.lock().unwrap_or_else(PoisonError::into_inner).get(&place) {
+            return Ok(token.clone());
+        }
+        let scopes = match &place {
+            None => vec!["group/ngc".to_owned()],
+            Some(OrgTeam { org, team: None }) => vec![format!("group/ngc:{org}")],
+            Some(OrgTeam { org, team: Some(team) }) => {
+                vec![format!("group/ngc:{org}"), format!("group/ngc:{org}/{team}")]
+            }
+        };
+        let mut query = vec![("service", "ngc")];
+        query.extend(scopes.iter().map(|scope| ("scope", scope.as_str())));
+        let url = self.auth.at(["token"], &query);
+        let answer: TokenAnswer = self.http.value(&|client| {
+            let request = client.get(url.clone()).basic_auth("$oauthtoken", Some(&self.key.0));
+            request.header(ACCEPT, "application/json")
+        })?;
+        self.tokens.lock().unwrap_or_else(PoisonError::into_inner).insert(place, answer.token.clone());
+        Ok(answer.token)
+    }
+}
+
+/// Returns the place of a model.
+fn place_of(model: &NgcModel) -> OrgTeam {
+    OrgTeam { org: model.org().to_owned(), team: model.team().map(str::to_owned) }
+}
+
+/// Returns the first parts of the path of a place's models.
+fn models_path(place: &OrgTeam) -> Vec<&str> {
+    match &place.team {
+        Some(team) => vec!["v2", "org", &place.org, "team", team, "models"],
+        None => vec!["v2", "org", &place.org, "models"],
+    }
+}

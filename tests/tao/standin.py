@@ -1,0 +1,337 @@
+"""Stands in for NGC and for a hub of models, on the loopback interface, as the contract describes their answers.
+
+    python3 tests/tao/standin.py [--models N] [--repositories N] [--cut SHARE] [--busy SHARE] [--seed N]
+
+Prints its port as the first line and ends when standard input does. `--cut` is the share of answers with bytes of a
+file that end in the middle, `--busy` the share of all answers that are 429 or 503. Bytes, names and faults follow
+from the seed alone, so that two runs give the same. Later lines are one JSON object for each answer with bytes:
+path, first byte, length, and whether it was cut.
+"""
+
+import argparse
+import base64
+import hashlib
+import http.server
+import json
+import random
+import re
+import sys
+import threading
+import urllib.parse
+
+KEY = "stand-in-key"
+PERSONAL_KEY = "nvapi-stand-in-key"
+HUB_TOKEN = "hf_stand_in"
+ARCHITECTURES = ["dino", "segformer", "classification_pyt", "ocrnet", "pointpillars"]
+LINK_PAGE_COUNT = 3
+FILE_PAGE_COUNT = 4
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--models", type=int, default=4)
+    parser.add_argument("--repositories", type=int, default=2)
+    parser.add_argument("--cut", type=float, default=0.0)
+    parser.add_argument("--busy", type=float, default=0.0)
+    parser.add_argument("--seed", type=int, default=1)
+    arguments = parser.parse_args()
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Answers)
+    server.world = World(arguments)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    print(server.server_address[1], flush=True)
+    sys.stdin.read()
+
+
+class World:
+    """What there is: models by their path, repositories by their name, and the faults."""
+
+    def __init__(self, arguments):
+        self.cut, self.busy = arguments.cut, arguments.busy
+        self.faults = random.Random(arguments.seed)
+        self.lock = threading.Lock()
+        self.models = {}
+        for number in range(arguments.models):
+            model = ngc_model(number, arguments.seed)
+            self.models[model["path"]] = model
+        self.repositories = {one["name"]: one for one in (hub_repository(n, arguments.seed) for n in range(arguments.repositories))}
+
+    def chance(self, share):
+        with self.lock:
+            return self.faults.random() < share
+
+    def place_to_cut(self, length):
+        with self.lock:
+            return self.faults.randrange(length) if length else 0
+
+
+def content(name, length, seed):
+    """Returns bytes that follow from name and seed."""
+    return random.Random(f"{seed} {name}").randbytes(length)
+
+
+def ngc_model(number, seed):
+    architecture = ARCHITECTURES[number % len(ARCHITECTURES)]
+    team = "tao/" if number % 4 else ""
+    path = f"nvidia/{team}model_{number}:trainable_v{number}.0"
+    files = {
+        "model.pth": content(f"{path} weights", 700_000 + 13_001 * number, seed),
+        "sub/labels.txt": b"cat\ndog\n",
+        "empty.txt": b"",
+    }
+    if number % 2:
+        files["experiment.yaml"] = b"train:\n  num_epochs: 12\n  optim:\n    lr: 0.0002\nmodel:\n  backbone: fan_small\n"
+    attributes = {"endpoints": f"['{architecture}']", "trainable": "True", "task": "object_detection", "license": "nvaie-eula"}
+    if number % 3:
+        attributes |= {"num_parameters": f"{number + 1}.5M", "accuracy": f"{60 + number}.2%", "backbone_type": "transformer"}
+    if number % 2 == 0:
+        digest = hashlib.sha256(files["model.pth"]).hexdigest()
+        attributes["sha256_digest"] = f"{{'model.pth': '{digest}'}}"
+    return {"path": path, "number": number, "architecture": architecture, "files": files, "attributes": attributes}
+
+
+def hub_repository(number, seed):
+    name = f"owner/repository-{number}"
+    weights = content(f"{name} weights", 500_000 + 7_001 * number, seed)
+    files = {"model.safetensors": weights, "config.json": b'{"hidden_size": 64}\n', "nested/notes.txt": b"notes\n"}
+    return {"name": name, "sha": hashlib.sha1(name.encode()).hexdigest(), "files": files, "lfs": {"model.safetensors"}}
+
+
+class Answers(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def log_message(self, *_):
+        pass
+
+    def do_HEAD(self):
+        self.do_GET()
+
+    def do_POST(self):
+        self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        if self.path == "/v3/keys/get-caller-info":
+            return self.json({"user": {"orgs": [{"name": "nvidia"}]}, "orgName": "nvidia", "type": "PERSONAL_KEY"})
+        self.refuse(404)
+
+    def do_GET(self):
+        if self.server.world.chance(self.server.world.busy):
+            return self.refuse(429 if self.server.world.chance(0.5) else 503, {"Retry-After": "0"})
+        split = urllib.parse.urlsplit(self.path)
+        query = urllib.parse.parse_qs(split.query)
+        path = urllib.parse.unquote(split.path)
+        for pattern, method, needs_key in ROUTES:
+            if match := re.fullmatch(pattern, path):
+                if needs_key and not self.has_key():
+                    return self.refuse(401)
+                return getattr(self, method)(query, *match.groups())
+        self.refuse(404)
+
+    def has_key(self):
+        return self.headers.get("Authorization") in (f"Bearer {PERSONAL_KEY}", f"Bearer token of {KEY}")
+
+    # NGC
+
+    def token(self, query):
+        wanted = base64.b64encode(f"$oauthtoken:{KEY}".encode()).decode()
+        if self.headers.get("Authorization") != f"Basic {wanted}":
+            return self.refuse(401)
+        self.json({"token": f"token of {KEY}", "expires_in": 600})
+
+    def orgs(self, _):
+        self.json({"organizations": [{"name": "nvidia"}], "paginationInfo": {"totalPages": 1}})
+
+    def teams(self, _, org):
+        self.json({"teams": [{"name": "tao"}] if org == "nvidia" else [], "paginationInfo": {"totalPages": 1}})
+
+    def search(self, query):
+        question = json.loads(query["q"][0])
+        place = question["query"].removeprefix("resourceId:").rstrip("*")
+        found = [one for one in self.server.world.models.values() if one["path"].startswith(place)]
+        page_count = -(-len(found) // 2)
+        if "page" not in question:
+            return self.json({"resultPageTotal": page_count, "results": []})
+        resources = [resource_of(one) for one in found[question["page"] * 2 : question["page"] * 2 + 2]]
+        self.json({"resultPageTotal": page_count, "results": [{"resources": resources}]})
+
+    def versions(self, _, org, team, model):
+        found = [one for path, one in self.server.world.models.items() if path.split(":")[0] == join(org, team, model)]
+        self.json({"modelVersions": [version_of(one) for one in found]} if found else {"modelVersions": []})
+
+    def model(self, _, org, team, model):
+        found = [one for path, one in self.server.world.models.items() if path.split(":")[0] == join(org, team, model)]
+        return self.json({"model": model_of(found[0])}) if found else self.refuse(404)
+
+    def version(self, _, org, team, model, version):
+        one = self.server.world.models.get(f"{join(org, team, model)}:{version}")
+        return self.json({"model": model_of(one), "modelVersion": version_of(one)}) if one else self.refuse(404)
+
+    def files(self, query, org, team, model, version):
+        one = self.server.world.models.get(f"{join(org, team, model)}:{version}")
+        if one is None:
+            return self.refuse(404)
+        first = int(query.get("page-reference", ["0"])[0])
+        names = sorted(one["files"])
+        listed = [{"path": name, "sizeInBytes": len(one["files"][name])} for name in names[first : first + FILE_PAGE_COUNT]]
+        following = first + FILE_PAGE_COUNT
+        pages = {"nextPage": str(following)} if following < len(names) else {}
+        self.json({"modelFiles": listed, "paginationInfo": pages | {"totalResults": len(names), "totalPages": 1}})
+
+    def links(self, query, org, team, model, version):
+        one = self.server.world.models.get(f"{join(org, team, model)}:{version}")
+        if one is None:
+            return self.refuse(404)
+        names = sorted(one["files"])
+        first = (int(query.get("page-number", ["1"])[0]) - 1) * LINK_PAGE_COUNT
+        some = names[first : first + LINK_PAGE_COUNT]
+        host = f"http://127.0.0.1:{self.server.server_address[1]}"
+        urls = [f"{host}/bytes/{one['path']}/{name}?signature=secret" for name in some]
+        self.json({"urls": urls, "filepath": some, "paginationInfo": {"totalPages": -(-len(names) // LINK_PAGE_COUNT)}})
+
+    def link(self, query, path, name):
+        one = self.server.world.models.get(path)
+        if one is None or name not in one["files"] or query.get("signature") != ["secret"]:
+            return self.refuse(403)
+        self.bytes(f"{path}/{name}", one["files"][name], {})
+
+    # The hub
+
+    def revision(self, _, name):
+        one = self.server.world.repositories.get(name)
+        if one is None:
+            return self.refuse(404)
+        names = [{"rfilename": path} for path in sorted(one["files"])]
+        self.json({"id": name, "modelId": name, "sha": one["sha"], "siblings": names, "cardData": {"license": "apache-2.0"}})
+
+    def tree(self, query, name, sha):
+        one = self.server.world.repositories.get(name)
+        if one is None or one["sha"] != sha:
+            return self.refuse(404)
+        paths = sorted(one["files"])
+        first = int(query.get("cursor", ["0"])[0])
+        items = [item_of(one, path) for path in paths[first : first + 2]]
+        headers = {}
+        if first + 2 < len(paths):
+            host = f"http://127.0.0.1:{self.server.server_address[1]}"
+            headers["Link"] = f'<{host}/api/models/{name}/tree/{sha}?recursive=true&expand=false&cursor={first + 2}>; rel="next"'
+        self.json(items, headers)
+
+    def resolve(self, _, name, sha, path):
+        one = self.server.world.repositories.get(name)
+        if one is None or one["sha"] != sha or path not in one["files"]:
+            return self.refuse(404)
+        self.bytes(f"{name}/{path}", one["files"][path], {"X-Repo-Commit": sha})
+
+    # Answers
+
+    def json(self, value, headers=None):
+        body = json.dumps(value).encode()
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        for name, text in (headers or {}).items():
+            self.send_header(name, text)
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(body)
+
+    def refuse(self, status, headers=None):
+        self.send_response(status)
+        self.send_header("Content-Length", "0")
+        for name, text in (headers or {}).items():
+            self.send_header(name, text)
+        self.end_headers()
+
+    def bytes(self, name, body, headers):
+        tag = f'"{hashlib.sha256(body).hexdigest()}"'
+        first = self.first_byte(tag, len(body))
+        self.send_response(206 if first else 200)
+        self.send_header("ETag", tag)
+        self.send_header("Accept-Ranges", "bytes")
+        self.send_header("Content-Length", str(len(body) - first))
+        if first:
+            self.send_header("Content-Range", f"bytes {first}-{len(body) - 1}/{len(body)}")
+        for header, text in headers.items():
+            self.send_header(header, text)
+        self.end_headers()
+        if self.command == "HEAD":
+            return
+        world = self.server.world
+        rest = body[first:]
+        is_cut = world.chance(world.cut)
+        if is_cut:
+            rest = rest[: world.place_to_cut(len(rest))]
+            self.close_connection = True
+        try:
+            self.wfile.write(rest)
+        except OSError:
+            self.close_connection = True
+        line = json.dumps({"path": name, "first": first, "length": len(rest), "cut": is_cut})
+        with world.lock:
+            print(line, flush=True)
+
+    def first_byte(self, tag, length):
+        match = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range") or "")
+        is_same = self.headers.get("If-Range") in (None, tag)
+        first = int(match[1]) if match and is_same else 0
+        return first if first < length else 0
+
+
+def join(org, team, model):
+    return "/".join(part for part in (org, team, model) if part)
+
+
+def resource_of(one):
+    org, *team, model = one["path"].split(":")[0].split("/")
+    names = {"resourceId": one["path"].split(":")[0], "name": model, "displayName": f"Model {one['number']}", "orgName": org}
+    return names | ({"teamName": team[0]} if team else {})
+
+
+def model_of(one):
+    return {
+        "name": one["path"].split(":")[0].split("/")[-1],
+        "shortDescription": f"short {one['number']}",
+        "isReadOnly": True,
+        "updatedDate": "2025-02-03T04:05:06.789Z",
+    }
+
+
+def version_of(one):
+    attributes = [{"key": key, "value": value} for key, value in one["attributes"].items()]
+    return {
+        "versionId": one["path"].split(":")[1],
+        "status": "UPLOAD_COMPLETE",
+        "description": f"version of {one['number']}",
+        "createdDate": "2025-01-02T03:04:05.678Z",
+        "totalSizeInBytes": sum(map(len, one["files"].values())),
+        "totalFileCount": len(one["files"]),
+        "customMetrics": [{"name": "metrics", "attributes": attributes}],
+    }
+
+
+def item_of(one, path):
+    body = one["files"][path]
+    item = {"type": "file", "path": path, "size": len(body), "oid": hashlib.sha1(b"blob %d\0" % len(body) + body).hexdigest()}
+    if path in one["lfs"]:
+        item["lfs"] = {"oid": hashlib.sha256(body).hexdigest(), "size": len(body), "pointerSize": 134}
+    return item
+
+
+# Paths, methods, and whether a key is asked for.
+PLACE = r"/v2/org/([^/]+)(?:/team/([^/]+))?/models/([^/]+)"
+ROUTES = [
+    (r"/token", "token", False),
+    (r"/v2/orgs", "orgs", True),
+    (r"/v2/org/([^/]+)/teams", "teams", True),
+    (r"/v2/search/resources/MODEL", "search", True),
+    (PLACE + r"/versions/", "versions", True),
+    (PLACE + r"/versions/([^/]+)", "version", True),
+    (PLACE + r"/versions/([^/]+)/files", "files", True),
+    (PLACE + r"/([^/]+)/files", "links", True),
+    (PLACE, "model", True),
+    (r"/bytes/([^:]+:[^/]+)/(.+)", "link", False),
+    (r"/api/models/([^/]+/[^/]+)/revision/main", "revision", False),
+    (r"/api/models/([^/]+/[^/]+)/tree/([^/]+)", "tree", False),
+    (r"/([^/]+/[^/]+)/resolve/([^/]+)/(.+)", "resolve", False),
+]
+
+
+if __name__ == "__main__":
+    main()

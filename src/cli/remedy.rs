@@ -111,6 +111,9 @@ pub(crate) fn of_fetch(error: &FetchError) -> &'static str {
     match error {
         FetchError::NoKey => "set PTM_API_KEY, or name a file with --ngc-key-file",
         FetchError::Remote(RemoteError::Http(HttpError::KeyRefused { .. })) => "use a key that may see it",
+        FetchError::Remote(RemoteError::Http(HttpError::CertificateRefused { .. })) => {
+            "name the right authority with --ca-file"
+        }
         error => of_class(error.class()),
     }
 }

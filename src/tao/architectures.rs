@@ -3,6 +3,7 @@
 //! The table is generated from the platform's own package by `spec/tao/architectures.py` and
 //! compared with it in the gate.
 
+use crate::format::Shown;
 use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
@@ -36,6 +37,26 @@ struct Tables {
     allowed: BTreeMap<String, BTreeSet<String>>,
 }
 
+/// Why models of an architecture can't be listed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ArchitectureError {
+    /// The platform does not list it.
+    #[error("{shown} is no architecture of {package}", shown = Shown(.found), package = package())]
+    Unknown {
+        /// The name.
+        found: String,
+    },
+    /// Its models break the listing for everyone.
+    #[error("models of {architecture} break the platform's listing: {found} is no intent that it knows")]
+    Poisoned {
+        /// The name.
+        architecture: String,
+        /// The value of the platform's own table that it refuses.
+        found: String,
+    },
+}
+
 /// Returns the package that the table is from, with its version.
 pub fn package() -> &'static str {
     &TABLES.package
@@ -46,15 +67,17 @@ pub fn architecture(name: &str) -> Option<&'static Architecture> {
     TABLES.architectures.get(name)
 }
 
-/// Returns an intent of an architecture's own entry that the platform's listings refuse.
-pub fn poison(known: &Architecture) -> Option<&str> {
+/// Returns what the platform says of an architecture whose models it can list.
+///
+/// # Errors
+/// Refuses what the platform does not know, and what would break its listings.
+pub fn usable(name: &str) -> Result<&'static Architecture, ArchitectureError> {
+    let known = architecture(name).ok_or_else(|| ArchitectureError::Unknown { found: name.to_owned() })?;
     let mut intents = known.accepted_dataset_intents.iter();
-    intents.find(|intent| !is_allowed("accepted_dataset_intents", intent)).map(String::as_str)
-}
-
-/// Tells whether models of an architecture can be listed.
-pub fn is_usable(name: &str) -> bool {
-    architecture(name).is_some_and(|known| poison(known).is_none())
+    match intents.find(|intent| !is_allowed("accepted_dataset_intents", intent)) {
+        None => Ok(known),
+        Some(found) => Err(ArchitectureError::Poisoned { architecture: name.to_owned(), found: found.clone() }),
+    }
 }
 
 /// Returns the names of all architectures, in byte order.

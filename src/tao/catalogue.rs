@@ -1,9 +1,8 @@
 //! The CSV file of the models that are wanted.
 
-use super::architectures;
+use super::architectures::{self, ArchitectureError};
 use super::model::{Model, ModelError};
 use crate::error::Class;
-use crate::format::Shown;
 use csv::StringRecord;
 use std::collections::HashMap;
 use uuid::Uuid;
@@ -59,20 +58,9 @@ pub enum RowRule {
     /// the path names a model.
     #[error(transparent)]
     Model(#[from] ModelError),
-    /// the architecture is one that the platform lists.
-    #[error("{shown} is no architecture of {package}", shown = Shown(.found), package = architectures::package())]
-    UnknownArchitecture {
-        /// The third column.
-        found: String,
-    },
-    /// models of this architecture break the listing for everyone.
-    #[error("models of {architecture} break the platform's listing: {found} is no intent that it knows")]
-    PoisonedArchitecture {
-        /// The third column.
-        architecture: String,
-        /// The value of the platform's own table that it refuses.
-        found: String,
-    },
+    /// the architecture is one whose models the platform can list.
+    #[error(transparent)]
+    Architecture(#[from] ArchitectureError),
     /// a later row has the same id.
     #[error("line {later_line_number} asks for the same entry again and stands")]
     Repeated {
@@ -123,7 +111,7 @@ impl Catalogue {
         let mut catalogue = Catalogue::default();
         for (index, record) in reader.from_reader(bytes).records().enumerate() {
             let record = record.map_err(CatalogueError::NotCsv)?;
-            let line_number = record.position().map_or(0, csv::Position::line);
+            let line_number = record.position().map_or(0, |position| line_number(bytes, position));
             match (index, wanted(&record, line_number)) {
                 (0, Ok(_)) => catalogue.refused.push(RefusedRow { line_number, rule: RowRule::NoHeader }),
                 (0, Err(_)) => {}
@@ -151,6 +139,14 @@ impl Catalogue {
     }
 }
 
+/// Returns the line where a record begins: its position is before the blank lines and comments above it.
+fn line_number(bytes: &[u8], position: &csv::Position) -> u64 {
+    let at = usize::try_from(position.byte()).unwrap_or(usize::MAX);
+    let lines = bytes.get(at..).unwrap_or_default().split(|byte| *byte == b'\n');
+    let skipped = lines.take_while(|line| matches!(line.trim_ascii(), [] | [b'#', ..]));
+    position.line() + skipped.count() as u64
+}
+
 /// Returns what a row asks for. Nothing is trimmed but the fourth column.
 fn wanted(row: &StringRecord, line_number: u64) -> Result<Wanted, RowRule> {
     let (name, path, architecture, is_backbone) = match row.iter().collect::<Vec<_>>()[..] {
@@ -163,13 +159,7 @@ fn wanted(row: &StringRecord, line_number: u64) -> Result<Wanted, RowRule> {
         return Err(RowRule::NameLen { found: name_count });
     }
     let model = Model::parse(path)?;
-    let Some(known) = architectures::architecture(architecture) else {
-        return Err(RowRule::UnknownArchitecture { found: architecture.to_owned() });
-    };
-    if let Some(found) = architectures::poison(known) {
-        let (architecture, found) = (architecture.to_owned(), found.to_owned());
-        return Err(RowRule::PoisonedArchitecture { architecture, found });
-    }
+    architectures::usable(architecture)?;
     Ok(Wanted { line_number, name: name.to_owned(), model, architecture: architecture.to_owned(), is_backbone })
 }
 

@@ -18,6 +18,8 @@ mod copies;
 mod cut_vectors;
 mod damage;
 mod faults;
+#[cfg(feature = "s3")]
+mod fetch;
 mod fixture;
 mod forge;
 mod format_vectors;
@@ -37,6 +39,8 @@ mod s3_faults;
 #[cfg(feature = "s3")]
 mod s3_server;
 mod source;
+#[cfg(feature = "s3")]
+mod standin;
 mod stores;
 mod tao;
 mod tree;

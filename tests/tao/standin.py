@@ -1,11 +1,14 @@
 """Stands in for NGC and for a hub of models, on the loopback interface, as the contract describes their answers.
 
-    python3 tests/tao/standin.py [--models N] [--repositories N] [--cut SHARE] [--busy SHARE] [--seed N]
+    python3 tests/tao/standin.py [--models N] [--repositories N] [--cut SHARE] [--busy SHARE] [--seed N] ...
 
 Prints its port as the first line and ends when standard input does. `--cut` is the share of answers with bytes of a
 file that end in the middle, `--busy` the share of all answers that are 429 or 503. Bytes, names and faults follow
 from the seed alone, so that two runs give the same. Later lines are one JSON object for each answer with bytes:
 path, first byte, length, and whether it was cut.
+
+`--unusable` adds versions that the platform would not take, `--lying` models whose source does not give what it
+lists. `--token-uses` ends a token after so many questions. `--tls CERTIFICATE KEY` speaks TLS.
 """
 
 import argparse
@@ -15,6 +18,7 @@ import http.server
 import json
 import random
 import re
+import ssl
 import sys
 import threading
 import urllib.parse
@@ -23,7 +27,20 @@ KEY = "stand-in-key"
 PERSONAL_KEY = "nvapi-stand-in-key"
 HUB_TOKEN = "hf_stand_in"
 ARCHITECTURES = ["dino", "segformer", "classification_pyt", "ocrnet", "pointpillars"]
+ORG = {"name": "nvidia", "displayName": "nvidia"}
 LINK_PAGE_COUNT = 3
+SPEC = b"""# What a training run is told; with the scalars that readers of YAML differ in.
+train: {num_epochs: 12, optim: {lr: 1e-4, momentum: 0.9, fused: yes, name: "1e-4"}}
+model: &model
+  backbone: fan_small
+  widths: [0x1F, 1_000, .5, 5., ~, null, true, False, off]
+again: *model
+merged: {<<: *model, backbone: fan_large}
+text: |
+  two
+  lines
+time: 12:30:45
+"""
 FILE_PAGE_COUNT = 4
 
 
@@ -34,9 +51,18 @@ def main():
     parser.add_argument("--cut", type=float, default=0.0)
     parser.add_argument("--busy", type=float, default=0.0)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--unusable", action="store_true")
+    parser.add_argument("--lying", action="store_true")
+    parser.add_argument("--token-uses", type=int, default=1_000_000)
+    parser.add_argument("--tls", nargs=2, metavar=("CERTIFICATE", "KEY"))
     arguments = parser.parse_args()
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Answers)
     server.world = World(arguments)
+    server.scheme = "https" if arguments.tls else "http"
+    if arguments.tls:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(*arguments.tls)
+        server.socket = context.wrap_socket(server.socket, server_side=True)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     print(server.server_address[1], flush=True)
     sys.stdin.read()
@@ -53,11 +79,27 @@ class World:
         for number in range(arguments.models):
             model = ngc_model(number, arguments.seed)
             self.models[model["path"]] = model
+        if arguments.unusable:
+            self.models |= unusable_models(arguments.seed)
+        if arguments.lying:
+            self.models |= lying_models(arguments.seed)
+        self.token_uses, self.token_number, self.token_use_count = arguments.token_uses, 0, 0
         self.repositories = {one["name"]: one for one in (hub_repository(n, arguments.seed) for n in range(arguments.repositories))}
 
     def chance(self, share):
         with self.lock:
             return self.faults.random() < share
+
+    def new_token(self):
+        with self.lock:
+            self.token_number, self.token_use_count = self.token_number + 1, 0
+            return f"token {self.token_number} of {KEY}"
+
+    def takes_token(self, header):
+        with self.lock:
+            is_current = header == f"Bearer token {self.token_number} of {KEY}"
+            self.token_use_count += is_current
+            return is_current and self.token_use_count <= self.token_uses
 
     def place_to_cut(self, length):
         with self.lock:
@@ -79,7 +121,7 @@ def ngc_model(number, seed):
         "empty.txt": b"",
     }
     if number % 2:
-        files["experiment.yaml"] = b"train:\n  num_epochs: 12\n  optim:\n    lr: 0.0002\nmodel:\n  backbone: fan_small\n"
+        files["experiment.yaml"] = SPEC
     attributes = {"endpoints": f"['{architecture}']", "trainable": "True", "task": "object_detection", "license": "nvaie-eula"}
     if number % 3:
         attributes |= {"num_parameters": f"{number + 1}.5M", "accuracy": f"{60 + number}.2%", "backbone_type": "transformer"}
@@ -87,6 +129,43 @@ def ngc_model(number, seed):
         digest = hashlib.sha256(files["model.pth"]).hexdigest()
         attributes["sha256_digest"] = f"{{'model.pth': '{digest}'}}"
     return {"path": path, "number": number, "architecture": architecture, "files": files, "attributes": attributes}
+
+
+def unusable_models(seed):
+    """Returns versions that the platform would not take, and one that says nothing of the platform."""
+    usable = {"endpoints": "['dino']", "trainable": "True"}
+    some = {
+        "pending": usable,
+        "untrainable": usable | {"trainable": "False"},
+        "later": usable | {"tao_version": "['>=99.0.0']"},
+        "unknown": usable | {"endpoints": "['resnet_152']"},
+        "poison": usable | {"endpoints": "['huggingface']"},
+        "silent": {},
+    }
+    return {path: model for path, model in (odd_model(name, attributes, seed) for name, attributes in some.items())}
+
+
+def lying_models(seed):
+    """Returns models whose source does not give what it lists."""
+    some = {
+        "digest": {"sha256_digest": f"{{'model.pth': '{'0' * 64}'}}"},
+        "longer": {},
+        "outside": {},
+        "twice": {},
+    }
+    usable = {"endpoints": "['dino']", "trainable": "True"}
+    models = {path: model for path, model in (odd_model(name, usable | more, seed) for name, more in some.items())}
+    models["nvidia/tao/longer:v1"]["sizes"] = {"model.pth": 1000}
+    models["nvidia/tao/outside:v1"]["more_names"] = ["../../../../outside.txt"]
+    models["nvidia/tao/twice:v1"]["more_names"] = ["model.pth"]
+    return models
+
+
+def odd_model(name, attributes, seed):
+    path = f"nvidia/tao/{name}:v1"
+    status = "UPLOAD_PENDING" if name == "pending" else "UPLOAD_COMPLETE"
+    files = {"model.pth": content(path, 5000, seed)}
+    return path, {"path": path, "number": 0, "files": files, "attributes": attributes, "status": status}
 
 
 def hub_repository(number, seed):
@@ -98,9 +177,16 @@ def hub_repository(number, seed):
 
 class Answers(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
 
     def log_message(self, *_):
         pass
+
+    def handle(self):
+        try:
+            super().handle()
+        except OSError:
+            pass  # whoever asked is gone
 
     def do_HEAD(self):
         self.do_GET()
@@ -108,7 +194,7 @@ class Answers(http.server.BaseHTTPRequestHandler):
     def do_POST(self):
         self.rfile.read(int(self.headers.get("Content-Length") or 0))
         if self.path == "/v3/keys/get-caller-info":
-            return self.json({"user": {"orgs": [{"name": "nvidia"}]}, "orgName": "nvidia", "type": "PERSONAL_KEY"})
+            return self.json({"user": {"roles": [{"org": ORG, "team": {"name": "tao"}}]}, "orgName": "nvidia", "type": "PERSONAL_KEY"})
         self.refuse(404)
 
     def do_GET(self):
@@ -125,7 +211,8 @@ class Answers(http.server.BaseHTTPRequestHandler):
         self.refuse(404)
 
     def has_key(self):
-        return self.headers.get("Authorization") in (f"Bearer {PERSONAL_KEY}", f"Bearer token of {KEY}")
+        header = self.headers.get("Authorization")
+        return header == f"Bearer {PERSONAL_KEY}" or self.server.world.takes_token(header)
 
     # NGC
 
@@ -133,7 +220,7 @@ class Answers(http.server.BaseHTTPRequestHandler):
         wanted = base64.b64encode(f"$oauthtoken:{KEY}".encode()).decode()
         if self.headers.get("Authorization") != f"Basic {wanted}":
             return self.refuse(401)
-        self.json({"token": f"token of {KEY}", "expires_in": 600})
+        self.json({"token": self.server.world.new_token(), "expires_in": 600})
 
     def orgs(self, _):
         self.json({"organizations": [{"name": "nvidia"}], "paginationInfo": {"totalPages": 1}})
@@ -168,8 +255,9 @@ class Answers(http.server.BaseHTTPRequestHandler):
         if one is None:
             return self.refuse(404)
         first = int(query.get("page-reference", ["0"])[0])
-        names = sorted(one["files"])
-        listed = [{"path": name, "sizeInBytes": len(one["files"][name])} for name in names[first : first + FILE_PAGE_COUNT]]
+        names = sorted(one["files"]) + one.get("more_names", [])
+        sizes = {name: len(body) for name, body in one["files"].items()} | one.get("sizes", {})
+        listed = [{"path": name, "sizeInBytes": sizes.get(name, 1)} for name in names[first : first + FILE_PAGE_COUNT]]
         following = first + FILE_PAGE_COUNT
         pages = {"nextPage": str(following)} if following < len(names) else {}
         self.json({"modelFiles": listed, "paginationInfo": pages | {"totalResults": len(names), "totalPages": 1}})
@@ -179,9 +267,9 @@ class Answers(http.server.BaseHTTPRequestHandler):
         if one is None:
             return self.refuse(404)
         names = sorted(one["files"])
-        first = (int(query.get("page-number", ["1"])[0]) - 1) * LINK_PAGE_COUNT
+        first = int(query.get("page-number", ["0"])[0]) * LINK_PAGE_COUNT
         some = names[first : first + LINK_PAGE_COUNT]
-        host = f"http://127.0.0.1:{self.server.server_address[1]}"
+        host = f"{self.server.scheme}://{self.headers['Host']}"
         urls = [f"{host}/bytes/{one['path']}/{name}?signature=secret" for name in some]
         self.json({"urls": urls, "filepath": some, "paginationInfo": {"totalPages": -(-len(names) // LINK_PAGE_COUNT)}})
 
@@ -209,7 +297,7 @@ class Answers(http.server.BaseHTTPRequestHandler):
         items = [item_of(one, path) for path in paths[first : first + 2]]
         headers = {}
         if first + 2 < len(paths):
-            host = f"http://127.0.0.1:{self.server.server_address[1]}"
+            host = f"{self.server.scheme}://{self.headers['Host']}"
             headers["Link"] = f'<{host}/api/models/{name}/tree/{sha}?recursive=true&expand=false&cursor={first + 2}>; rel="next"'
         self.json(items, headers)
 
@@ -297,7 +385,7 @@ def version_of(one):
     attributes = [{"key": key, "value": value} for key, value in one["attributes"].items()]
     return {
         "versionId": one["path"].split(":")[1],
-        "status": "UPLOAD_COMPLETE",
+        "status": one.get("status", "UPLOAD_COMPLETE"),
         "description": f"version of {one['number']}",
         "createdDate": "2025-01-02T03:04:05.678Z",
         "totalSizeInBytes": sum(map(len, one["files"].values())),

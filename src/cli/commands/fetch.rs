@@ -12,12 +12,12 @@ use airlift::format::OneLine;
 use airlift::machine::Machine;
 use airlift::pipeline::progress::Progress as _;
 use airlift::tao::architectures;
-use airlift::tao::catalogue::{CATALOGUE_LEN_MAX, Catalogue};
+use airlift::tao::catalogue::{CATALOGUE_LEN_MAX, Catalogue, RefusedRow};
 use airlift::tao::fetch::address::Endpoint;
 use airlift::tao::fetch::http::{Http, HttpError, Patience, client};
 use airlift::tao::fetch::hub::{Hub, HubToken};
 use airlift::tao::fetch::ngc::{Ngc, NgcKey, OrgTeam};
-use airlift::tao::fetch::plan::{Asked, PlannedModel, discover, of_catalogue, plan};
+use airlift::tao::fetch::plan::{Discovered, LeftOut, Plan, discover, merge, of_catalogue, plan};
 use airlift::tao::fetch::{Failed, FetchError, FetchOptions, Fetched, fetch};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -43,32 +43,25 @@ pub(crate) fn run(args: &FetchArgs, report: &Report) -> Result<(), Failure> {
     let ngc = key.map(|key| Ngc::new(&http, endpoints.0, endpoints.1, key));
     let hub = Hub::new(&http, endpoint(&args.hf_endpoint)?, token);
 
-    let mut asked = discovered(args, ngc.as_ref(), only.as_ref())?;
-    // What the catalogue says of a model stands before what was discovered.
-    asked.extend(of_catalogue(&catalogue.wanted, only.as_ref()));
-    let mut plans = Plans::default();
-    for (model, uses) in &asked {
-        match plan(ngc.as_ref(), &hub, model, uses) {
-            Ok(planned) => plans.planned.push(planned),
-            Err(FetchError::Remote(error)) if error.class() == Class::Interrupted => return Err(Failure::interrupted()),
-            Err(error) => plans.failed.push(Failed { model: model.clone(), error }),
-        }
-    }
-    for row in &catalogue.refused {
-        report.warn(&format!("refused: line {}: {}", row.line_number, row.rule));
-    }
+    let discovered = discovered(args, ngc.as_ref(), only.as_ref())?;
+    let mut asked = discovered.asked;
+    // What the catalogue says of an entry stands before what was discovered.
+    merge(&mut asked, of_catalogue(&catalogue.wanted, only.as_ref()));
+    let plan = plan(ngc.as_ref(), &hub, &asked)?;
+    let left = Left { refused: &catalogue.refused, left_out: &discovered.left_out };
+    left.name(report);
     if args.dry_run {
         progress.finish();
-        report.result(&plans.document(), &plans.text())?;
-        return ending(&plans.failed, catalogue.refused.len(), report);
+        report.result(&left.beside(plan_document(&plan)), &plan_text(&plan))?;
+        return ending(&plan.failed, catalogue.refused.len(), report);
     }
     let options =
         FetchOptions { out: args.out.clone(), parallel: args.parallel, fetched_at: now(), machine: Machine::default() };
-    let fetched = fetch(&http, ngc.as_ref(), &hub, &plans.planned, &options, &progress);
+    let fetched = fetch(&http, ngc.as_ref(), &hub, &plan.planned, &options, &progress);
     progress.finish();
     let mut fetched = fetched?;
-    fetched.failed.extend(plans.failed);
-    report.result(&document(&fetched, &args.out), &text(&fetched, &args.out))?;
+    fetched.failed.extend(plan.failed);
+    report.result(&left.beside(document(&fetched, &args.out)), &text(&fetched, &args.out))?;
     ending(&fetched.failed, catalogue.refused.len(), report)
 }
 
@@ -111,20 +104,20 @@ fn endpoint(text: &str) -> Result<Endpoint, Failure> {
     Endpoint::parse(text).map_err(|error| Failure::of(Class::Usage, &error))
 }
 
-fn discovered(args: &FetchArgs, ngc: Option<&Ngc<'_>>, only: Option<&BTreeSet<String>>) -> Result<Asked, Failure> {
+fn discovered(args: &FetchArgs, ngc: Option<&Ngc<'_>>, only: Option<&BTreeSet<String>>) -> Result<Discovered, Failure> {
     if !args.every_org && args.org_teams.is_empty() {
-        return Ok(Asked::new());
+        return Ok(Discovered::default());
     }
     let ngc = ngc.ok_or(FetchError::NoKey)?;
     let places = match args.every_org {
         true => ngc.org_teams().map_err(FetchError::from)?,
         false => args.org_teams.iter().map(|text| org_team(text)).collect(),
     };
-    let mut asked = Asked::new();
+    let mut all = Discovered::default();
     for place in &places {
-        asked.extend(discover(ngc, place, only)?);
+        all.extend(discover(ngc, place, only)?);
     }
-    Ok(asked)
+    Ok(all)
 }
 
 fn org_team(text: &str) -> OrgTeam {
@@ -133,46 +126,59 @@ fn org_team(text: &str) -> OrgTeam {
     OrgTeam { org: org.to_owned(), team }
 }
 
-/// What will be fetched, and what can't be.
-#[derive(Default)]
-struct Plans {
-    planned: Vec<PlannedModel>,
-    failed: Vec<Failed>,
+/// What was named and is not asked for.
+struct Left<'a> {
+    refused: &'a [RefusedRow],
+    left_out: &'a [LeftOut],
 }
 
-impl Plans {
-    fn total_len(&self) -> u64 {
-        self.planned.iter().map(PlannedModel::total_len).sum()
-    }
-
-    fn text(&self) -> String {
-        let mut text = String::new();
-        for planned in &self.planned {
-            let files = Count(planned.files.len() as u64, "file");
-            let _ = writeln!(text, "{:>10}  {files:<12} {}", Size(planned.total_len()).to_string(), planned.model);
+impl Left<'_> {
+    fn name(&self, report: &Report) {
+        for row in self.refused {
+            report.warn(&format!("refused: line {}: {}", row.line_number, row.rule));
         }
-        let models = Count(self.planned.len() as u64, "model");
-        let _ = writeln!(text, "would fetch: {models}, {}", Size(self.total_len()));
-        text
+        for one in self.left_out {
+            report.note(&format!("left out: {}: {}", OneLine(&one.path), one.why));
+        }
     }
 
-    fn document(&self) -> Value {
-        let models = self.planned.iter().map(|planned| {
-            json!({
-                "model": planned.model.to_string(),
-                "folder": planned.model.folder(),
-                "architectures": planned.uses.iter().map(|one| one.architecture.as_str()).collect::<Vec<_>>(),
-                "files": planned.files.len(),
-                "bytes": planned.total_len(),
-            })
-        });
-        json!({
-            "result": "would fetch",
-            "models": models.collect::<Vec<_>>(),
-            "bytes": self.total_len(),
-            "failed": failed_document(&self.failed),
-        })
+    /// Puts what was left into a document.
+    fn beside(&self, mut document: Value) -> Value {
+        let refused = self.refused.iter().map(|row| json!({ "line": row.line_number, "why": row.rule.to_string() }));
+        let left_out = self.left_out.iter().map(|one| json!({ "model": one.path, "why": one.why.to_string() }));
+        document["refused"] = refused.collect();
+        document["left_out"] = left_out.collect();
+        document
     }
+}
+
+fn plan_text(plan: &Plan) -> String {
+    let mut text = String::new();
+    for planned in &plan.planned {
+        let files = Count(planned.files.len() as u64, "file").to_string();
+        let _ = writeln!(text, "{:>10}  {files:<12} {}", Size(planned.total_len()).to_string(), planned.model);
+    }
+    let models = Count(plan.planned.len() as u64, "model");
+    let _ = writeln!(text, "would fetch: {models}, {}", Size(plan.total_len()));
+    text
+}
+
+fn plan_document(plan: &Plan) -> Value {
+    let models = plan.planned.iter().map(|planned| {
+        json!({
+            "model": planned.model.to_string(),
+            "folder": planned.model.folder(),
+            "architectures": planned.uses.iter().map(|one| one.architecture.as_str()).collect::<Vec<_>>(),
+            "files": planned.files.len(),
+            "bytes": planned.total_len(),
+        })
+    });
+    json!({
+        "result": "would fetch",
+        "models": models.collect::<Vec<_>>(),
+        "bytes": plan.total_len(),
+        "failed": failed_document(&plan.failed),
+    })
 }
 
 fn text(fetched: &Fetched, out: &Path) -> String {

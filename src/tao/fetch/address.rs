@@ -27,6 +27,11 @@ impl Endpoint {
         if is_web && is_bare && url.fragment().is_none() { Ok(Endpoint(url)) } else { Err(refused()) }
     }
 
+    /// Tells whether an address is one of the web, and none that more can listen to than to this.
+    pub fn is_matched_by(&self, url: &Url) -> bool {
+        url.scheme() == "https" || (url.scheme() == "http" && self.0.scheme() == "http")
+    }
+
     /// Returns the address of an answer. Each part of the path is one segment of it.
     pub fn at<'a>(&self, path: impl IntoIterator<Item = &'a str>, query: &[(&str, &str)]) -> Url {
         let mut url = self.0.clone();

@@ -6,7 +6,9 @@ use reqwest::Certificate;
 use reqwest::StatusCode;
 use reqwest::blocking::{Client, RequestBuilder, Response};
 use reqwest::header::{HeaderMap, RETRY_AFTER};
+use reqwest::redirect::{Action, Attempt, Policy};
 use serde::de::DeserializeOwned;
+use std::error::Error;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -15,6 +17,8 @@ use std::time::Duration;
 const ANSWER_LEN_MAX: u64 = 64 << 20;
 /// Longest wait that a server may ask for, in seconds.
 const RETRY_AFTER_S_MAX: u64 = 600;
+/// Most places that an answer may point to, one after the other.
+const REDIRECT_COUNT_MAX: usize = 10;
 /// Between two looks whether a person asked to stop.
 const STEP: Duration = Duration::from_millis(100);
 
@@ -60,6 +64,14 @@ pub enum HttpError {
         /// The last attempt.
         source: reqwest::Error,
     },
+    /// Nobody who is trusted vouches for the server.
+    #[error("the certificate of {place} is refused")]
+    CertificateRefused {
+        /// The address, without what may be secret in it.
+        place: String,
+        /// Why.
+        source: reqwest::Error,
+    },
     /// The key or token is not accepted.
     #[error("{place} refuses the key: {status}")]
     KeyRefused {
@@ -88,6 +100,14 @@ pub enum HttpError {
         /// The address, without what may be secret in it.
         place: String,
     },
+    /// The connection broke in the middle of the answer, however often it was asked.
+    #[error("the answer of {place} broke off")]
+    BrokenOff {
+        /// The address, without what may be secret in it.
+        place: String,
+        /// The last attempt.
+        source: std::io::Error,
+    },
     /// The answer can't be read.
     #[error("the answer of {place} is not what was asked for")]
     NotAnswer {
@@ -107,8 +127,10 @@ impl HttpError {
         match self {
             HttpError::Setup(_) => Class::Failed,
             HttpError::Authorities { source, .. } => Class::of_io(source),
-            HttpError::Unreachable { .. } | HttpError::Status { status: 429 | 500.., .. } => Class::Unavailable,
-            HttpError::KeyRefused { .. } => Class::Refused,
+            HttpError::Unreachable { .. }
+            | HttpError::BrokenOff { .. }
+            | HttpError::Status { status: 429 | 500.., .. } => Class::Unavailable,
+            HttpError::KeyRefused { .. } | HttpError::CertificateRefused { .. } => Class::Refused,
             HttpError::Stopped => Class::Interrupted,
             _ => Class::Failed,
         }
@@ -126,6 +148,7 @@ pub fn client(ca_file: Option<&Path>, patience: &Patience) -> Result<Client, Htt
         .user_agent(concat!("airlift/", env!("CARGO_PKG_VERSION")))
         .connect_timeout(Duration::from_millis(patience.connect_ms))
         .timeout(Duration::from_millis(patience.stall_ms))
+        .redirect(Policy::custom(follow))
         .tls_backend_rustls();
     let builder = match ca_file {
         None => builder,
@@ -169,7 +192,7 @@ impl<'a> Http<'a> {
         &self,
         ask: &dyn Fn(&Client) -> RequestBuilder,
     ) -> Result<(T, HeaderMap), HttpError> {
-        let mut attempt = 0;
+        let mut attempt = 1;
         loop {
             let response = self.response(ask)?;
             let (place, headers) = (place_of(response.url()), response.headers().clone());
@@ -182,10 +205,12 @@ impl<'a> Http<'a> {
                         .map(|value| (value, headers))
                         .map_err(|source| HttpError::NotAnswer { place, source });
                 }
-                // The connection broke in the middle of the answer.
-                Err(_) if attempt + 1 < self.patience.attempt_count => attempt += 1,
-                Err(_) => return Err(HttpError::Status { place, status: 0 }),
+                Err(source) if attempt >= self.patience.attempt_count => {
+                    return Err(HttpError::BrokenOff { place, source });
+                }
+                Err(_) => self.wait_after(attempt)?,
             }
+            attempt += 1;
         }
     }
 
@@ -203,11 +228,10 @@ impl<'a> Http<'a> {
                     retry_after(response.headers()).unwrap_or_else(|| self.pause(attempt))
                 }
                 Ok(response) => return Err(refused(&response)),
-                Err(error) if !is_last && !error.is_builder() => self.pause(attempt),
-                Err(error) => {
-                    let place = error.url().map(place_of).unwrap_or_default();
-                    return Err(HttpError::Unreachable { place, source: error.without_url() });
+                Err(error) if is_last || error.is_builder() || is_about_certificate(&error) => {
+                    return Err(no_answer(error));
                 }
+                Err(_) => self.pause(attempt),
             };
             self.wait(wait)?;
             attempt += 1;
@@ -243,9 +267,39 @@ impl<'a> Http<'a> {
     }
 }
 
+/// Follows to another place, but not from where nobody listens to where somebody may.
+fn follow(attempt: Attempt<'_>) -> Action {
+    let is_weaker = attempt.url().scheme() == "http" && attempt.previous().iter().any(|url| url.scheme() == "https");
+    if is_weaker || attempt.previous().len() > REDIRECT_COUNT_MAX { attempt.stop() } else { attempt.follow() }
+}
+
 /// Tells whether the same question may be answered later.
 fn may_pass(status: StatusCode) -> bool {
     status.is_server_error() || matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT)
+}
+
+fn no_answer(error: reqwest::Error) -> HttpError {
+    let place = error.url().map(place_of).unwrap_or_default();
+    let is_about_certificate = is_about_certificate(&error);
+    let source = error.without_url();
+    if is_about_certificate {
+        HttpError::CertificateRefused { place, source }
+    } else {
+        HttpError::Unreachable { place, source }
+    }
+}
+
+/// Tells whether an error is that of a certificate, which does not pass. Its cause may lie in an error of IO.
+fn is_about_certificate(error: &reqwest::Error) -> bool {
+    let mut cause: Option<&(dyn Error + 'static)> = Some(error);
+    while let Some(error) = cause {
+        if matches!(error.downcast_ref(), Some(rustls::Error::InvalidCertificate(_))) {
+            return true;
+        }
+        let payload = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+        cause = payload.map(|payload| payload as &(dyn Error + 'static)).or_else(|| error.source());
+    }
+    false
 }
 
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {

@@ -2,7 +2,7 @@
 
 use super::address::Endpoint;
 use super::http::{Http, HttpError};
-use super::remote::{RemoteError, RemoteFile, check_path};
+use super::remote::{RemoteError, RemoteFile, check_page_count, check_path};
 use crate::format::Sha256;
 use crate::tao::model::HubModel;
 use reqwest::blocking::{Client, RequestBuilder};
@@ -108,7 +108,10 @@ impl<'a> Hub<'a> {
         let path = ["api", "models"].into_iter().chain(model.as_str().split('/')).chain(["tree", &revision.sha]);
         let mut url = Some(self.endpoint.at(path, &[("recursive", "true"), ("expand", "false")]));
         let mut files = Vec::new();
+        let mut page_count = 0;
         while let Some(page) = url {
+            page_count += 1;
+            check_page_count(page_count, "tree")?;
             let (items, headers) = self.ask::<Vec<Item>>(page.clone())?;
             for item in items.into_iter().filter(|item| item.kind == "file") {
                 check_path(&item.path)?;

@@ -66,6 +66,14 @@ pub enum FetchError {
     /// The platform would not take it.
     #[error("the platform would not take it")]
     Version(#[source] VersionRule),
+    /// Another model has its folder.
+    #[error("its folder {folder} is that of {other}")]
+    SameFolder {
+        /// The folder, below the root of the models.
+        folder: String,
+        /// The other model.
+        other: Model,
+    },
     /// It has no file.
     #[error("it has no file")]
     NoFiles,
@@ -102,7 +110,9 @@ impl FetchError {
             FetchError::Remote(error) => error.class(),
             FetchError::File(error) => error.class(),
             FetchError::NoKey => Class::Usage,
-            FetchError::Version(_) | FetchError::NoFiles | FetchError::Metadata(_) => Class::Refused,
+            FetchError::Version(_) | FetchError::SameFolder { .. } | FetchError::NoFiles | FetchError::Metadata(_) => {
+                Class::Refused
+            }
             FetchError::Spec { source, .. } | FetchError::Io { source, .. } => Class::of_io(source),
         }
     }
@@ -150,7 +160,7 @@ pub fn fetch(
     let total_count = planned.iter().map(|model| model.files.len() as u64).sum();
     progress.begin("fetch", total_len, total_count);
     let fetcher = Fetcher { http, machine: &options.machine, progress };
-    let run = Run { fetcher, ngc, hub, planned, options, links: Mutex::default() };
+    let run = Run { fetcher, ngc, hub, planned, options, links: planned.iter().map(|_| Mutex::default()).collect() };
     let results = run.all_files();
     let mut fetched = Fetched::default();
     let mut whole = Vec::new();
@@ -187,7 +197,7 @@ struct Run<'a> {
     options: &'a FetchOptions,
     /// Where the bytes of NGC's files are, by model; asked for when they are needed, and again when
     /// they are refused.
-    links: Mutex<HashMap<usize, HashMap<String, Url>>>,
+    links: Vec<Mutex<Option<HashMap<String, Url>>>>,
 }
 
 impl Run<'_> {
@@ -251,11 +261,11 @@ impl Run<'_> {
     fn link(&self, job: Job, file: &RemoteFile, is_renewed: bool) -> Result<Url, FetchError> {
         let Model::Ngc(model) = &self.planned[job.model].model else { return Err(FetchError::NoFiles) };
         let ngc = self.ngc.ok_or(FetchError::NoKey)?;
-        let mut links = lock(&self.links);
-        if is_renewed || !links.contains_key(&job.model) {
-            links.insert(job.model, ngc.links(model)?);
+        let mut links = lock(&self.links[job.model]);
+        if is_renewed || links.is_none() {
+            *links = Some(ngc.links(model)?);
         }
-        let link = links.get(&job.model).and_then(|links| links.get(&file.path)).cloned();
+        let link = links.as_ref().and_then(|links| links.get(&file.path)).cloned();
         link.ok_or_else(|| RemoteError::BadLink { path: file.path.clone() }.into())
     }
 

@@ -2,7 +2,7 @@
 
 use super::address::Endpoint;
 use super::http::{Http, HttpError};
-use super::remote::{RemoteError, RemoteFile, check_path};
+use super::remote::{RemoteError, RemoteFile, check_page_count, check_path};
 use crate::format::Sha256;
 use crate::tao::model::NgcModel;
 use crate::tao::ngc::{VersionAnswer, VersionDetails};
@@ -177,13 +177,14 @@ impl<'a> Ngc<'a> {
     ///
     /// # Errors
     /// NGC does not answer; a page that fails is not taken for an empty one.
-    pub fn models(&self, place: &OrgTeam) -> Result<Vec<FoundModel>, HttpError> {
+    pub fn models(&self, place: &OrgTeam) -> Result<Vec<FoundModel>, RemoteError> {
         let team = place.team.as_ref().map(|team| format!("{team}/")).unwrap_or_default();
         let query = format!("resourceId:{}/{team}*", place.org);
         let search = |q: Value| -> Result<SearchAnswer, HttpError> {
             self.ask(Some(place), &["v2", "search", "resources", "MODEL"], &[("q", &q.to_string())])
         };
         let page_count = search(json!({"pageSize": 1000, "query": query}))?.result_page_total;
+        check_page_count(page_count, "search")?;
         let fields = ["resourceId", "name", "displayName", "orgName", "teamName"];
         let mut found = Vec::new();
         for page in 0..page_count {
@@ -224,7 +225,8 @@ impl<'a> Ngc<'a> {
         let path = [models_path(&place), vec![model.model(), "versions", model.version(), "files"]].concat();
         let mut files = Vec::new();
         let mut reference = None;
-        loop {
+        for page in 1.. {
+            check_page_count(page, "files")?;
             let mut query = vec![("page-size", PAGE_COUNT)];
             query.extend(reference.as_deref().map(|reference| ("page-reference", reference)));
             let answer: FilesAnswer = self.ask(Some(&place), &path, &query)?;
@@ -239,9 +241,10 @@ impl<'a> Ngc<'a> {
             let next = answer.pagination_info.and_then(|pages| pages.next_page).filter(|next| !next.is_empty());
             match next {
                 Some(next) if reference.as_ref() != Some(&next) => reference = Some(next),
-                _ => return Ok(files),
+                _ => break,
             }
         }
+        Ok(files)
     }
 
     /// Returns where the bytes of each file of a version are, for a while.
@@ -252,16 +255,18 @@ impl<'a> Ngc<'a> {
         let place = place_of(model);
         let path = [models_path(&place), vec![model.model(), model.version(), "files"]].concat();
         let mut links = HashMap::new();
-        for page in 1_u64.. {
+        // These pages are counted from 0, unlike their total.
+        for page in 0_u64.. {
+            check_page_count(page, "links")?;
             let number = page.to_string();
             let query = [("page-number", number.as_str()), ("page-size", LINK_PAGE_COUNT)];
             let answer: LinksAnswer = self.ask(Some(&place), &path, &query)?;
             for (path, url) in answer.filepath.into_iter().zip(answer.urls) {
-                let url = Url::parse(&url).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
+                let url = Url::parse(&url).ok().filter(|url| self.api.is_matched_by(url));
                 links.insert(path.clone(), url.ok_or(RemoteError::BadLink { path })?);
             }
             let page_count = answer.pagination_info.map_or(1, |pages| pages.total_pages);
-            if page >= page_count || links.len() > FILE_COUNT_MAX {
+            if page + 1 >= page_count {
                 break;
             }
         }
@@ -274,12 +279,23 @@ impl<'a> Ngc<'a> {
         path: &[&str],
         query: &[(&str, &str)],
     ) -> Result<T, HttpError> {
-        let bearer = self.bearer(place)?;
         let url = self.api.at(path.iter().copied(), query);
-        self.http.value(&|client| {
-            let request = client.get(url.clone()).bearer_auth(&bearer);
-            request.header(ACCEPT, "application/json").header(ACCEPT_ENCODING, "identity")
-        })
+        let ask = |bearer: String| {
+            self.http.value(&|client| {
+                let request = client.get(url.clone()).bearer_auth(&bearer);
+                request.header(ACCEPT, "application/json").header(ACCEPT_ENCODING, "identity")
+            })
+        };
+        match ask(self.bearer(place)?) {
+            // A token lasts for minutes, a fetch for hours.
+            Err(HttpError::KeyRefused { status: 401, .. }) if self.forget_token(place) => ask(self.bearer(place)?),
+            other => other,
+        }
+    }
+
+    /// Forgets the token of a place; tells whether there was one.
+    fn forget_token(&self, place: Option<&OrgTeam>) -> bool {
+        self.tokens.lock().unwrap_or_else(PoisonError::into_inner).remove(&place.cloned()).is_some()
     }
 
     /// Returns what stands behind `Bearer`: the key itself, or a token that it is exchanged for.

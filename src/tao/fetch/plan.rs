@@ -1,16 +1,17 @@
 //! What will be fetched: models, what each is for, and their files; before any of it is.
 
-use super::FetchError;
 use super::hub::{Hub, Revision};
 use super::ngc::{FoundModel, Ngc, OrgTeam};
-use super::remote::RemoteFile;
+use super::remote::{RemoteError, RemoteFile};
+use super::{Failed, FetchError};
+use crate::error::Class;
 use crate::format::Sha256;
-use crate::tao::architectures;
+use crate::tao::architectures::{self, ArchitectureError};
 use crate::tao::catalogue::Wanted;
-use crate::tao::model::{HubModel, Model, NgcModel};
-use crate::tao::ngc::VersionAnswer;
+use crate::tao::model::{HubModel, Model, ModelError, NgcModel};
+use crate::tao::ngc::{VersionAnswer, VersionDetails, VersionRule};
 use serde_json::Value;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 /// What a model is fetched for: one entry of the metadata.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -65,51 +66,161 @@ pub fn of_catalogue(rows: &[Wanted], only: Option<&BTreeSet<String>>) -> Asked {
     asked
 }
 
+/// Adds what is asked for to what already is; for one architecture of one model the later stands.
+pub fn merge(asked: &mut Asked, later: Asked) {
+    for (model, uses) in later {
+        let all = asked.entry(model).or_default();
+        all.retain(|earlier| uses.iter().all(|one| one.architecture != earlier.architecture));
+        all.extend(uses);
+    }
+}
+
+/// What a search found.
+#[derive(Debug, Default)]
+pub struct Discovered {
+    /// Models that can be had.
+    pub asked: Asked,
+    /// What says that it is for the platform and can't be had.
+    pub left_out: Vec<LeftOut>,
+}
+
+/// A version that a search found and that is not fetched.
+#[derive(Debug, PartialEq, Eq)]
+pub struct LeftOut {
+    /// `org/[team/]model:version`, as NGC spells it.
+    pub path: String,
+    /// Why.
+    pub why: LeftOutRule,
+}
+
+/// Why a version that a search found is not fetched.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum LeftOutRule {
+    /// The platform would not take it.
+    #[error(transparent)]
+    Version(#[from] VersionRule),
+    /// Its path is none that the platform can look for.
+    #[error(transparent)]
+    Model(#[from] ModelError),
+    /// What it is for is nothing that the platform lists.
+    #[error(transparent)]
+    Architecture(#[from] ArchitectureError),
+}
+
 /// Returns the models of a place that say what they are for, those of some architectures alone where
-/// these are named. What says nothing is no model of the platform.
+/// these are named. What says nothing is no model of the platform.
 ///
 /// # Errors
 /// NGC does not answer.
-pub fn discover(ngc: &Ngc<'_>, place: &OrgTeam, only: Option<&BTreeSet<String>>) -> Result<Asked, FetchError> {
-    let mut asked = Asked::new();
+pub fn discover(ngc: &Ngc<'_>, place: &OrgTeam, only: Option<&BTreeSet<String>>) -> Result<Discovered, FetchError> {
+    let mut discovered = Discovered::default();
     for found in ngc.models(place)? {
         for version in ngc.versions(&found)? {
-            let Some(id) = &version.version_id else { continue };
-            let Ok(model) = NgcModel::parse(&format!("{}:{id}", found.resource_id)) else { continue };
-            // Nothing is downloaded that the platform would not take.
-            if version.check().is_err() {
-                continue;
-            }
-            let uses: Vec<Use> =
-                version.endpoints().into_iter().filter_map(|name| use_of(&found, name, only)).collect();
-            if !uses.is_empty() {
-                asked.insert(Model::Ngc(model), uses);
+            let mut endpoints = version.endpoints();
+            endpoints.retain(|name| only.is_none_or(|only| only.contains(name)));
+            let Some(id) = version.version_id.as_deref().filter(|_| !endpoints.is_empty()) else { continue };
+            discovered.add(&found, id, &version, endpoints);
+        }
+    }
+    Ok(discovered)
+}
+
+impl Discovered {
+    /// Adds what another search found: an organisation's finds what those of its teams find.
+    pub fn extend(&mut self, other: Discovered) {
+        merge(&mut self.asked, other.asked);
+        for one in other.left_out {
+            if !self.left_out.contains(&one) {
+                self.left_out.push(one);
             }
         }
     }
-    Ok(asked)
+
+    /// Adds a version, or names it where the platform would not take it: nothing is downloaded in vain.
+    fn add(&mut self, found: &FoundModel, id: &str, version: &VersionDetails, endpoints: Vec<String>) {
+        let path = format!("{}:{id}", found.resource_id);
+        let checked = version.check().map_err(LeftOutRule::from);
+        let model = match checked.and_then(|()| Ok(NgcModel::parse(&path)?)) {
+            Ok(model) => Model::Ngc(model),
+            Err(why) => return self.left_out.push(LeftOut { path, why }),
+        };
+        for architecture in endpoints {
+            match architectures::usable(&architecture) {
+                Ok(_) => {
+                    let name = found.display_name.clone().unwrap_or_else(|| architecture.clone());
+                    let one = Use { name, architecture, is_backbone: None };
+                    self.asked.entry(model.clone()).or_default().push(one);
+                }
+                Err(why) => self.left_out.push(LeftOut { path: path.clone(), why: why.into() }),
+            }
+        }
+    }
 }
 
-fn use_of(found: &FoundModel, architecture: String, only: Option<&BTreeSet<String>>) -> Option<Use> {
-    let is_wanted = only.is_none_or(|only| only.contains(&architecture));
-    let is_known = architectures::is_usable(&architecture);
-    let name = found.display_name.clone().unwrap_or_else(|| architecture.clone());
-    (is_wanted && is_known).then_some(Use { name, architecture, is_backbone: None })
+/// What will be fetched, and what can't be.
+#[derive(Debug, Default)]
+pub struct Plan {
+    /// What will be fetched.
+    pub planned: Vec<PlannedModel>,
+    /// What can't be, and why.
+    pub failed: Vec<Failed>,
 }
 
-/// Returns what there is to fetch of a model.
+impl Plan {
+    /// Returns the length of all files, in bytes.
+    pub fn total_len(&self) -> u64 {
+        self.planned.iter().map(PlannedModel::total_len).sum()
+    }
+}
+
+/// Returns what there is to fetch of all models that are asked for. A model that can't be had is no
+/// error of the whole.
 ///
 /// # Errors
-/// Its source does not answer, or the platform would not take it.
-pub fn plan(ngc: Option<&Ngc<'_>>, hub: &Hub<'_>, model: &Model, uses: &[Use]) -> Result<PlannedModel, FetchError> {
+/// A person asked to stop.
+pub fn plan(ngc: Option<&Ngc<'_>>, hub: &Hub<'_>, asked: &Asked) -> Result<Plan, FetchError> {
+    let mut plan = Plan::default();
+    let mut folders: HashMap<String, &Model> = HashMap::new();
+    for (model, uses) in asked {
+        let planned = match folders.insert(model.folder(), model) {
+            // Their files would lie among one another.
+            Some(other) => Err(FetchError::SameFolder { folder: model.folder(), other: other.clone() }),
+            None => plan_one(ngc, hub, model, uses),
+        };
+        match planned {
+            Ok(planned) => plan.planned.push(planned),
+            Err(error) if error.class() == Class::Interrupted => return Err(error),
+            Err(error) => plan.failed.push(Failed { model: model.clone(), error }),
+        }
+    }
+    Ok(plan)
+}
+
+fn plan_one(ngc: Option<&Ngc<'_>>, hub: &Hub<'_>, model: &Model, uses: &[Use]) -> Result<PlannedModel, FetchError> {
     let (said, files) = match model {
         Model::Ngc(model) => plan_ngc(ngc.ok_or(FetchError::NoKey)?, model)?,
         Model::Hub(model) => plan_hub(hub, model)?,
     };
+    check_apart(&files)?;
+    Ok(PlannedModel { model: model.clone(), uses: uses.to_vec(), said, files })
+}
+
+/// Refuses files that could not lie beside one another: two of one name, and a file that is also a folder.
+fn check_apart(files: &[RemoteFile]) -> Result<(), FetchError> {
     if files.is_empty() {
         return Err(FetchError::NoFiles);
     }
-    Ok(PlannedModel { model: model.clone(), uses: uses.to_vec(), said, files })
+    let mut names = HashSet::new();
+    let twice = |path: &str| RemoteError::Twice { path: path.to_owned() };
+    files.iter().try_for_each(|file| if names.insert(file.path.as_str()) { Ok(()) } else { Err(twice(&file.path)) })?;
+    for file in files {
+        let mut above = file.path.rmatch_indices('/').map(|(at, _)| &file.path[..at]);
+        if let Some(folder) = above.find(|folder| names.contains(folder)) {
+            return Err(twice(folder).into());
+        }
+    }
+    Ok(())
 }
 
 fn plan_ngc(ngc: &Ngc<'_>, model: &NgcModel) -> Result<(Said, Vec<RemoteFile>), FetchError> {

@@ -81,12 +81,19 @@ fn entry_of(planned: &PlannedModel, one: &Use, options: &FetchOptions) -> Result
 fn read_spec(planned: &PlannedModel, options: &FetchOptions) -> Result<Option<Value>, FetchError> {
     let path = spec_path(&options.out, &planned.model);
     let mut text = String::new();
-    let read = options.machine.open_to_read(&path).and_then(|file| file.take(SPEC_LEN_MAX).read_to_string(&mut text));
+    let read =
+        options.machine.open_to_read(&path).and_then(|file| file.take(SPEC_LEN_MAX + 1).read_to_string(&mut text));
     match read {
-        Ok(_) => Ok(serde_saphyr::from_str(&text).ok()),
+        Ok(len) if len as u64 > SPEC_LEN_MAX => Ok(None),
+        Ok(_) => Ok(parse_spec(&text)),
         Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::InvalidData) => Ok(None),
         Err(source) => Err(FetchError::Spec { path, source }),
     }
+}
+
+/// Returns what a text says as the platform reads it: `yes` and `off` are texts (YAML 1.2).
+fn parse_spec(text: &str) -> Option<Value> {
+    serde_saphyr::from_str_with_options(text, serde_saphyr::options! { strict_booleans: true }).ok()
 }
 
 fn source_of(planned: &PlannedModel, digests: &[Sha256], options: &FetchOptions) -> Value {

@@ -5,6 +5,9 @@ use crate::error::Class;
 use crate::format::path::{PathRule, check_segment};
 use crate::format::{Sha256, Shown};
 
+/// Most pages of an answer that are asked for.
+pub(super) const PAGE_COUNT_MAX: u64 = 10_000;
+
 /// A file that a source has.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RemoteFile {
@@ -37,6 +40,18 @@ pub enum RemoteError {
         /// The path.
         path: String,
     },
+    /// It names one path twice, or a file and a folder by one path.
+    #[error("{shown} is there twice", shown = Shown(.path))]
+    Twice {
+        /// The path.
+        path: String,
+    },
+    /// Its answer goes on for more pages than anything has.
+    #[error("the answer of {place} has more than {max} pages", max = PAGE_COUNT_MAX)]
+    TooManyPages {
+        /// What was asked.
+        place: &'static str,
+    },
     /// It has too many files for one model.
     #[error("the model has more than {max} files")]
     TooManyFiles {
@@ -50,8 +65,10 @@ impl RemoteError {
     pub fn class(&self) -> Class {
         match self {
             RemoteError::Http(error) => error.class(),
-            RemoteError::BadPath { .. } | RemoteError::TooManyFiles { .. } => Class::Refused,
-            RemoteError::BadLink { .. } => Class::Failed,
+            RemoteError::BadPath { .. } | RemoteError::TooManyFiles { .. } | RemoteError::Twice { .. } => {
+                Class::Refused
+            }
+            RemoteError::BadLink { .. } | RemoteError::TooManyPages { .. } => Class::Failed,
         }
     }
 }
@@ -60,4 +77,9 @@ impl RemoteError {
 pub(super) fn check_path(path: &str) -> Result<(), RemoteError> {
     let bad = |rule| RemoteError::BadPath { path: path.to_owned(), rule };
     path.split('/').try_for_each(check_segment).map_err(bad)
+}
+
+/// Refuses an answer that never ends.
+pub(super) const fn check_page_count(page_count: u64, place: &'static str) -> Result<(), RemoteError> {
+    if page_count > PAGE_COUNT_MAX { Err(RemoteError::TooManyPages { place }) } else { Ok(()) }
 }

@@ -119,10 +119,10 @@ impl VersionDetails {
             return Ok(());
         }
         let attributes = self.attributes();
-        if let Some(wanted) = attributes.get("tao_version").filter(|wanted| is_true(wanted)) {
-            if !constraints(wanted).is_some_and(|all| all.iter().all(|one| holds(one, TAO_VERSION))) {
-                return Err(VersionRule::OtherVersion { wanted: wanted.to_string() });
-            }
+        let wanted = attributes.get("tao_version").filter(|wanted| is_true(wanted));
+        let fits = |wanted| constraints(wanted).is_some_and(|all| all.iter().all(|one| holds(one, TAO_VERSION)));
+        if let Some(wanted) = wanted.filter(|wanted| !fits(wanted)) {
+            return Err(VersionRule::OtherVersion { wanted: wanted.to_string() });
         }
         if attributes.get("trainable").is_some_and(is_true) { Ok(()) } else { Err(VersionRule::NotTrainable) }
     }

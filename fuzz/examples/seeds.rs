@@ -12,8 +12,11 @@ use airlift::format::{Digest, EntryPath, Head, Name, Time};
 use airlift::pipeline::pack::{PackOptions, pack};
 use airlift::pipeline::progress::Quiet;
 use airlift::pipeline::walk::{Links, Unsupported};
+use airlift::tao::architectures::architecture;
+use airlift::tao::entry::{Purpose, of_hub, of_ngc};
+use airlift::tao::model::{HubModel, NgcModel};
 use airlift::trust::Sshsig;
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::error::Error;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -36,6 +39,7 @@ fn main() -> Done {
     vectors(&seeds)?;
     texts(&seeds)?;
     states(&seeds)?;
+    models(&seeds)?;
     programs(&seeds)
 }
 
@@ -368,6 +372,45 @@ fn receipt() -> String {
 
 /// Programs of a forger (`tests/suite/forge`): one step of each kind on each file and structure, and calls
 /// that bring the volumes one by one or are stopped.
+/// What the platform is told of models, and what is said of them before.
+fn models(seeds: &Seeds) -> Done {
+    let attributes = [
+        ("endpoints", "['dino', \"segformer\"]"),
+        ("trainable", "True"),
+        ("tao_version", "['>=5.0.0', '<8']"),
+        ("task", "object_detection"),
+        ("num_parameters", "48.0M"),
+        ("sha256_digest", "{'model.pth': 'ab'}"),
+    ];
+    let attributes: Vec<Value> = attributes.map(|(key, value)| json!({"key": key, "value": value})).into();
+    let version = json!({
+        "versionId": "v1", "status": "UPLOAD_COMPLETE", "description": "d", "createdDate": "2025-01-02T03:04:05.678Z",
+        "customMetrics": [{"attributes": attributes}],
+    });
+    let model = json!({"shortDescription": "s", "isReadOnly": true, "updatedDate": "2025-01-02T03:04:05"});
+    let answer = json!({"model": model, "modelVersion": version}).to_string();
+    seeds.put("ngc", &[answer.as_bytes()])?;
+
+    let purpose = Purpose {
+        name: "DINO",
+        architecture: "dino",
+        known: architecture("dino").ok_or("known")?,
+        is_backbone: Some(true),
+        spec: None,
+        fetched_at: Time::from_unix(1_700_000_000),
+    };
+    for entry in [
+        of_ngc(&NgcModel::parse("nvidia/tao/dino:v1")?, &serde_json::from_str(&answer)?, &purpose),
+        of_hub(&HubModel::parse("owner/name")?, &purpose),
+    ] {
+        let id = entry["id"].as_str().ok_or("an id")?.to_owned();
+        seeds.put("ptm_metadatas", &[json!({ id: entry }).to_string().as_bytes()])?;
+    }
+    let rows = "displayName,ngc_path,network_arch,is_backbone\n# rows\n\nDINO,nvidia/tao/dino:v1,dino,True\n\
+                \"Pose, classified\",ngc://nvidia/pose:v1,pose_classification\nDETR,hf_model://facebook/detr,dino,no\n";
+    seeds.put("catalogue", &[rows.as_bytes()])
+}
+
 fn programs(seeds: &Seeds) -> Done {
     let step = |kind: u8, which: u8, place: u16, field: u8, value: u16| {
         let ([place_low, place_high], [low, high]) = (place.to_le_bytes(), value.to_le_bytes());

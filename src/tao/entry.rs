@@ -2,6 +2,8 @@
 //! platform and without numbers that nobody measured.
 
 use super::architectures::{Architecture, is_allowed};
+use super::catalogue::NAME_COUNT_MAX;
+use super::metadata::is_time;
 use super::model::{HubModel, Model, NgcModel};
 use super::ngc::{VersionAnswer, is_true};
 use crate::format::Time;
@@ -34,7 +36,8 @@ pub struct Purpose<'a> {
 /// Returns the entry of a model of NGC.
 pub fn of_ngc(model: &NgcModel, answer: &VersionAnswer, purpose: &Purpose<'_>) -> Value {
     let attributes = answer.model_version.attributes();
-    let time = |given: &Option<String>| given.clone().unwrap_or_else(|| purpose.fetched_at.to_string());
+    let given_time = |text: &Option<String>| text.clone().filter(|text| is_time(text));
+    let time = |text: &Option<String>| given_time(text).unwrap_or_else(|| purpose.fetched_at.to_string());
     let short = given(answer.model.short_description.as_deref());
     let default = format!("Base Experiment for {}", purpose.architecture);
     let description = given(answer.model_version.description.as_deref()).or(short).unwrap_or(&default);
@@ -43,9 +46,9 @@ pub fn of_ngc(model: &NgcModel, answer: &VersionAnswer, purpose: &Purpose<'_>) -
     let own = json!({
         "read_only": answer.model.is_read_only.unwrap_or(true),
         "logo": "https://www.nvidia.com",
-        "description": cut(description),
-        "model_description": cut(short.unwrap_or(&default)),
-        "version": answer.model_version.version_id.as_deref().unwrap_or_default(),
+        "description": cut(description, DESCRIPTION_COUNT_MAX),
+        "model_description": cut(short.unwrap_or(&default), DESCRIPTION_COUNT_MAX),
+        "version": model.version(),
         "created_on": time(&answer.model_version.created_date),
         "last_modified": time(&answer.model.updated_date),
         "sha256_digest": attributes.get("sha256_digest").filter(|one| one.is_object()).cloned().unwrap_or(json!({})),
@@ -75,8 +78,8 @@ pub fn of_hub(model: &HubModel, purpose: &Purpose<'_>) -> Value {
     let own = json!({
         "read_only": false,
         "logo": "https://huggingface.co/front/assets/huggingface_logo-noborder.svg",
-        "description": cut(&format!("Hugging Face model {model} for {}", purpose.architecture)),
-        "model_description": cut(&format!("Hugging Face model: {model}")),
+        "description": format!("Hugging Face model {model} for {}", purpose.architecture),
+        "model_description": format!("Hugging Face model: {model}"),
         "version": "latest",
         "created_on": purpose.fetched_at.to_string(),
         "last_modified": purpose.fetched_at.to_string(),
@@ -122,7 +125,7 @@ fn common(model: &Model, purpose: &Purpose<'_>) -> Value {
         "dataset_formats": purpose.known.dataset_formats,
         "accepted_dataset_intents": purpose.known.accepted_dataset_intents,
         "actions": purpose.known.actions,
-        "name": purpose.name,
+        "name": cut(purpose.name, NAME_COUNT_MAX),
         "ngc_path": model.to_string(),
     })
 }
@@ -140,8 +143,8 @@ fn given(text: Option<&str>) -> Option<&str> {
 }
 
 /// Returns at most as many characters as a listing takes: one more breaks it for everyone.
-fn cut(text: &str) -> &str {
-    text.char_indices().nth(DESCRIPTION_COUNT_MAX).map_or(text, |(end, _)| &text[..end])
+fn cut(text: &str, count_max: usize) -> &str {
+    text.char_indices().nth(count_max).map_or(text, |(end, _)| &text[..end])
 }
 
 /// Returns the value of an enumeration as the platform spells it; null where it has none.

@@ -202,11 +202,15 @@ fn check_url(text: &str) -> Result<(), EntryRule> {
     if is_url { Ok(()) } else { Err(EntryRule::NotUrl { found: text.to_owned() }) }
 }
 
-/// Takes ISO 8601 with a time of day; an offset may be left out, as the vendor does.
-fn check_time(text: &str) -> Result<(), EntryRule> {
+/// Tells whether a text is a time of ISO 8601 with a time of day; its offset may be left out, as the
+/// vendor does.
+pub(in crate::tao) fn is_time(text: &str) -> bool {
     let with_offset = |text: &str| OffsetDateTime::parse(text, &Rfc3339).is_ok();
-    let is_time = text.is_ascii() && (with_offset(text) || with_offset(&format!("{text}Z")));
-    if is_time { Ok(()) } else { Err(EntryRule::NotTime { found: text.to_owned() }) }
+    text.is_ascii() && (with_offset(text) || with_offset(&format!("{text}Z")))
+}
+
+fn check_time(text: &str) -> Result<(), EntryRule> {
+    if is_time(text) { Ok(()) } else { Err(EntryRule::NotTime { found: text.to_owned() }) }
 }
 
 fn text(value: &Value) -> Result<&str, EntryRule> {

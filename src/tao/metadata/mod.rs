@@ -6,6 +6,7 @@
 mod fields;
 mod rule;
 
+pub(super) use fields::is_time;
 pub use rule::EntryRule;
 
 use super::model::Model;

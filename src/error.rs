@@ -32,6 +32,21 @@ pub enum Class {
     Interrupted,
 }
 
+const ALL: [Class; 12] = [
+    Class::Failed,
+    Class::Usage,
+    Class::Damaged,
+    Class::Untrusted,
+    Class::Incomplete,
+    Class::Unavailable,
+    Class::Refused,
+    Class::BaseMissing,
+    Class::Older,
+    Class::NoSpace,
+    Class::Bug,
+    Class::Interrupted,
+];
+
 impl Class {
     /// Returns the exit code of the program for this class.
     pub const fn exit_code(self) -> u8 {
@@ -49,6 +64,11 @@ impl Class {
             Class::Bug => 70,
             Class::Interrupted => 130,
         }
+    }
+
+    /// Returns the class that an exit code of the program stands for; nothing for success and other codes.
+    pub fn of_exit_code(code: i32) -> Option<Class> {
+        ALL.into_iter().find(|class| i32::from(class.exit_code()) == code)
     }
 
     /// Returns the lower-case name of the class as reports print it.

@@ -34,6 +34,13 @@ impl Report {
         self.output.verbose && !self.output.quiet
     }
 
+    /// Returns the words that make another command report as this one does.
+    pub(crate) fn words(&self) -> Vec<&'static str> {
+        let OutputArgs { json, quiet, no_progress, verbose } = self.output;
+        let words = [(json, "--json"), (quiet, "--quiet"), (no_progress, "--no-progress"), (verbose, "--verbose")];
+        words.into_iter().filter_map(|(is_set, word)| is_set.then_some(word)).collect()
+    }
+
     /// Tells whether progress is shown. With `--json`, standard error has JSON alone.
     pub(crate) const fn shows_progress(&self) -> bool {
         !(self.output.quiet || self.output.no_progress || self.output.json)

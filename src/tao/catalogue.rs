@@ -111,7 +111,9 @@ impl Catalogue {
         let mut catalogue = Catalogue::default();
         for (index, record) in reader.from_reader(bytes).records().enumerate() {
             let record = record.map_err(CatalogueError::NotCsv)?;
-            let line_number = record.position().map_or(0, |position| line_number(bytes, position));
+            let line_number = record.position().map_or(Some(0), |position| line_number(bytes, position));
+            // A comment that ends with the file is a record to the reader of CSV.
+            let Some(line_number) = line_number else { continue };
             match (index, wanted(&record, line_number)) {
                 (0, Ok(_)) => catalogue.refused.push(RefusedRow { line_number, rule: RowRule::NoHeader }),
                 (0, Err(_)) => {}
@@ -140,11 +142,12 @@ impl Catalogue {
 }
 
 /// Returns the line where a record begins: its position is before the blank lines and comments above it.
-fn line_number(bytes: &[u8], position: &csv::Position) -> u64 {
+/// Nothing where these are all that is left.
+fn line_number(bytes: &[u8], position: &csv::Position) -> Option<u64> {
     let at = usize::try_from(position.byte()).unwrap_or(usize::MAX);
-    let lines = bytes.get(at..).unwrap_or_default().split(|byte| *byte == b'\n');
-    let skipped = lines.take_while(|line| matches!(line.trim_ascii(), [] | [b'#', ..]));
-    position.line() + skipped.count() as u64
+    let mut lines = bytes.get(at..).unwrap_or_default().split(|byte| *byte == b'\n');
+    let skipped = lines.position(|line| !matches!(line, [] | [b'\r'] | [b'#', ..]))?;
+    Some(position.line() + skipped as u64)
 }
 
 /// Returns what a row asks for. Nothing is trimmed but the fourth column (A-11, A-13).
@@ -193,7 +196,7 @@ mod tests {
              DINO Detection,nvidia/tao/pretrained_dino:trainable_v1.0,dino,True\n\
              \"Pose, classified\",ngc://nvidia/tao/poseclassificationnet:trainable_v1.0,pose_classification\n\
              DETR,hf_model://facebook/detr-resnet-50,dino, no \n\
-             Pointpillars,nvidia/tao/pointpillarnet:trainable_v1.0,pointpillars,\n",
+             Pointpillars,nvidia/tao/pointpillarnet:trainable_v1.0,pointpillars,\n# the end",
         );
         assert_eq!(catalogue.refused, []);
         let shown = |one: &Wanted| (one.line_number, one.name.clone(), one.model.to_string(), one.is_backbone);

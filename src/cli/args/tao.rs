@@ -6,7 +6,10 @@ use std::path::PathBuf;
 const EXAMPLES: &str = "\
 Examples:
   airlift tao check ./airgapped-models
-  airlift tao check ./airgapped-assets --json";
+  airlift tao check ./airgapped-assets --json
+  airlift tao init
+  airlift tao export airlift-tao.toml
+  airlift tao land airlift-tao.toml";
 
 /// Arguments of `tao`.
 #[derive(Debug, clap::Args)]
@@ -21,6 +24,12 @@ pub(crate) struct TaoArgs {
 pub(crate) enum TaoCommand {
     /// Say what the platform would find wrong with a tree of models, before it travels
     Check(CheckArgs),
+    /// Write a file of steps, with comments, for export and land
+    Init(InitArgs),
+    /// Do all of the connected side from a file of steps: fetch, check, pack, sign, write
+    Export(StepsArgs),
+    /// Do all behind the gap from a file of steps: verify, import, register, doctor
+    Land(StepsArgs),
 }
 
 const CHECK_EXAMPLES: &str = "\
@@ -42,4 +51,38 @@ pub(crate) struct CheckArgs {
     /// Follow symbolic links whose target is in the same tree, as caches of models have them
     #[arg(long)]
     pub(crate) follow_inside: bool,
+}
+
+const INIT_EXAMPLES: &str = "\
+Examples:
+  airlift tao init
+  airlift tao init releases/tao.toml
+
+Nothing is written over.";
+
+/// Arguments of `tao init`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = INIT_EXAMPLES)]
+pub(crate) struct InitArgs {
+    /// The file to write
+    #[arg(value_name = "FILE", default_value = "airlift-tao.toml")]
+    pub(crate) file: PathBuf,
+}
+
+const STEPS_EXAMPLES: &str = "\
+Examples:
+  airlift tao init
+  airlift tao export airlift-tao.toml
+  airlift tao land airlift-tao.toml
+
+Each table of FILE is a command and each key an option of it. A step that is done is not done again;
+after one that failed, correct what it names and repeat the command.";
+
+/// Arguments of `tao export` and `tao land`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = STEPS_EXAMPLES)]
+pub(crate) struct StepsArgs {
+    /// File of steps, as airlift tao init writes it
+    #[arg(value_name = "FILE", default_value = "airlift-tao.toml")]
+    pub(crate) file: PathBuf,
 }

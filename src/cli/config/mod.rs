@@ -3,7 +3,7 @@
 mod read;
 mod settings;
 
-pub(crate) use read::Entry;
+pub(crate) use read::{Entry, read_text};
 pub(crate) use settings::{Kind, SETTINGS, Setting};
 
 use super::failure::Failure;

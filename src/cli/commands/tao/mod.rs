@@ -1,6 +1,7 @@
 //! `airlift tao`.
 
 mod check;
+mod steps;
 
 use crate::cli::args::{TaoArgs, TaoCommand};
 use crate::cli::failure::Failure;
@@ -9,5 +10,8 @@ use crate::cli::report::Report;
 pub(crate) fn run(args: &TaoArgs, report: &Report) -> Result<(), Failure> {
     match &args.command {
         TaoCommand::Check(args) => check::run(args, report),
+        TaoCommand::Init(args) => steps::init(args, report),
+        TaoCommand::Export(args) => steps::export(args, report),
+        TaoCommand::Land(args) => steps::land(args, report),
     }
 }

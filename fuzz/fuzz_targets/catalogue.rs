@@ -9,7 +9,7 @@ use std::collections::HashSet;
 
 fuzz_target!(|bytes: &[u8]| {
     let Ok(catalogue) = Catalogue::parse(bytes) else { return };
-    let line_count = bytes.split(|byte| *byte == b'\n').count() as u64;
+    let line_count = bytes.split(|byte| matches!(byte, b'\n' | b'\r')).count() as u64;
     let mut ids = HashSet::new();
     for wanted in &catalogue.wanted {
         assert!((2..=line_count).contains(&wanted.line_number));

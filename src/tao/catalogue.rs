@@ -106,10 +106,11 @@ impl Catalogue {
         if bytes.len() as u64 > CATALOGUE_LEN_MAX {
             return Err(CatalogueError::TooLong);
         }
+        let bytes = &with_one_line_end(bytes);
         let mut reader = csv::ReaderBuilder::new();
         let reader = reader.has_headers(false).flexible(true).comment(Some(b'#'));
         let mut catalogue = Catalogue::default();
-        for (index, record) in reader.from_reader(bytes).records().enumerate() {
+        for (index, record) in reader.from_reader(bytes.as_slice()).records().enumerate() {
             let record = record.map_err(CatalogueError::NotCsv)?;
             let line_number = record.position().map_or(Some(0), |position| line_number(bytes, position));
             // A comment that ends with the file is a record to the reader of CSV.
@@ -141,12 +142,26 @@ impl Catalogue {
     }
 }
 
+/// Returns bytes whose lines end in one way, as Python reads a text (A-10).
+fn with_one_line_end(bytes: &[u8]) -> Vec<u8> {
+    let mut rest = bytes.iter().copied().peekable();
+    let mut all = Vec::with_capacity(bytes.len());
+    while let Some(byte) = rest.next() {
+        let is_end = byte == b'\r';
+        if is_end {
+            rest.next_if_eq(&b'\n');
+        }
+        all.push(if is_end { b'\n' } else { byte });
+    }
+    all
+}
+
 /// Returns the line where a record begins: its position is before the blank lines and comments above it.
 /// Nothing where these are all that is left.
 fn line_number(bytes: &[u8], position: &csv::Position) -> Option<u64> {
     let at = usize::try_from(position.byte()).unwrap_or(usize::MAX);
     let mut lines = bytes.get(at..).unwrap_or_default().split(|byte| *byte == b'\n');
-    let skipped = lines.position(|line| !matches!(line, [] | [b'\r'] | [b'#', ..]))?;
+    let skipped = lines.position(|line| !matches!(line, [] | [b'#', ..]))?;
     Some(position.line() + skipped as u64)
 }
 
@@ -225,6 +240,12 @@ mod tests {
         assert!(named[2].1.contains("\" dino \" is no architecture"), "{}", named[2].1);
         assert!(named[5].1.contains("inference is no intent"), "{}", named[5].1);
         assert_eq!(parse(rows).wanted.len(), 1);
+    }
+
+    #[test]
+    fn lines_may_end_in_three_ways() {
+        let catalogue = Catalogue::parse(b"a,b,c\r\n\rd,nvidia/d:1,dino\n\re,nvidia/e:1,dino\r").expect("CSV");
+        assert_eq!(catalogue.wanted.iter().map(|one| one.line_number).collect::<Vec<_>>(), [3, 5]);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Which steps are done, and with what: a step is done again when its words or what it reads are others.
 
 use crate::cli::failure::Failure;
+use crate::cli::stores::state_directory;
 use airlift::format::Digest;
 use airlift::machine::Machine;
 use serde_json::{Map, Value};
@@ -11,7 +12,7 @@ use std::path::{Path, PathBuf};
 /// Longest record, in bytes.
 const RECORD_LEN_MAX: u64 = 64 << 10;
 
-/// The record beside a file of steps.
+/// What is written down of a file of steps, in the local state: the file may lie where nothing is written.
 pub(super) struct Record {
     path: PathBuf,
     done: Map<String, Value>,
@@ -21,11 +22,10 @@ impl Record {
     /// Reads the record of a file of steps; one that can't be read as one says that nothing is done.
     ///
     /// # Errors
-    /// It is there and can't be read.
+    /// It is there and can't be read, or it is not known where local state lies.
     pub(super) fn open(file: &Path) -> Result<Record, Failure> {
-        let mut path = file.as_os_str().to_owned();
-        path.push(".done");
-        let path = PathBuf::from(path);
+        let name = format!("{}.json", Digest::of(file.as_os_str().as_bytes()));
+        let path = state_directory(None)?.join("steps").join(name);
         let failed = |error: std::io::Error| Failure::io("read", &path, &error);
         let is_short = |path: &Path| std::fs::metadata(path).is_ok_and(|there| there.len() <= RECORD_LEN_MAX);
         let bytes = if is_short(&path) { Machine::default().read(&path).map_err(failed)? } else { None };
@@ -44,8 +44,9 @@ impl Record {
     pub(super) fn set_done(&mut self, step: &str, digest: &Digest) -> Result<(), Failure> {
         self.done.insert(step.to_owned(), Value::String(digest.to_string()));
         let bytes = serde_json::to_vec_pretty(&self.done).unwrap_or_default();
-        let new = self.path.with_extension("new");
-        let written = Machine::default().write_durably(&new, &self.path, &bytes);
+        let machine = Machine::default();
+        let made = self.path.parent().map_or(Ok(()), |directory| machine.make_directories(directory, 0o700));
+        let written = made.and_then(|()| machine.write_durably(&self.path.with_extension("new"), &self.path, &bytes));
         written.map_err(|error| Failure::io("write", &self.path, &error))
     }
 }

@@ -5,11 +5,10 @@ use super::metadata::{METADATA_LEN_MAX, METADATA_NAME, Metadata, MetadataError};
 use super::weights::Weights;
 use crate::error::Class;
 use crate::format::Name;
-use crate::machine::Machine;
+use crate::machine::{Machine, read_limited};
 use crate::pipeline::progress::Progress;
 use crate::pipeline::walk::{Links, Roots, SourceKind, Unsupported, WalkError, WalkOptions, walk};
-use std::fs::File;
-use std::io::{self, Read as _};
+use std::io;
 use std::path::{Path, PathBuf};
 
 /// The parts of a dataset that the guide names.
@@ -104,11 +103,8 @@ pub fn splits(dir: &Path) -> Vec<&'static str> {
 
 fn read_metadata(dir: &Path) -> Result<Metadata, TreeError> {
     let path = dir.join(METADATA_NAME);
-    let mut bytes = Vec::new();
-    // One byte more than the limit at most: the parser then says that the file is too long.
-    let read = File::open(&path).and_then(|file| file.take(METADATA_LEN_MAX + 1).read_to_end(&mut bytes));
-    match read {
-        Ok(_) => Metadata::parse(&bytes).map_err(|source| TreeError::Metadata { path, source }),
+    match read_limited(&path, METADATA_LEN_MAX) {
+        Ok(bytes) => Metadata::parse(&bytes).map_err(|source| TreeError::Metadata { path, source }),
         Err(source) if source.kind() == io::ErrorKind::NotFound => Err(TreeError::NoMetadata { path }),
         Err(source) => Err(TreeError::Unreadable { path, source }),
     }

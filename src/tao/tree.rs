@@ -82,6 +82,7 @@ pub fn check_models(
     let roots = Roots::open(std::slice::from_ref(root), options.links)?;
     let walk_options = WalkOptions {
         unsupported: Unsupported::Refuse,
+        exclude: Vec::new(),
         own_dirs: Vec::new(),
         state_dir: options.state_dir.clone(),
         machine: Machine::default(),

@@ -39,6 +39,7 @@ pub(crate) fn pack_options(roots: Vec<(Name, PathBuf)>, out: &Path, counter: u64
         roots,
         links: Links::Refuse,
         unsupported: Unsupported::Refuse,
+        exclude: Vec::new(),
         out: out.to_owned(),
         stream: name(STREAM),
         counter,
@@ -51,6 +52,7 @@ pub(crate) fn pack_options(roots: Vec<(Name, PathBuf)>, out: &Path, counter: u64
         not_after: None,
         audience: None,
         attachments: Vec::new(),
+        ext: BTreeMap::new(),
     }
 }
 

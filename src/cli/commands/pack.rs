@@ -16,10 +16,12 @@ use airlift::format::head::Release;
 use airlift::format::limits::HEAD_LEN_MAX;
 use airlift::format::{Name, OneLine};
 use airlift::machine::Machine;
+use airlift::pipeline::globs::Glob;
 use airlift::pipeline::pack::{CodecFigures, Figures, PackError, PackOptions, PackReport, pack};
 use airlift::pipeline::walk::{Links, Refusals, Roots, Unsupported, WalkError, WalkOptions, walk};
 use airlift::trust::UntrustedHead;
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs::File;
 use std::io::Read as _;
@@ -41,10 +43,12 @@ pub(crate) fn run(args: &PackArgs, report: &Report) -> Result<(), Failure> {
     progress.finish();
     let packed = packed.map_err(|error| name_refused(error, report))?;
     note_skipped(&packed.skipped, report);
+    let excluded = Excluded::new(&options.exclude, &packed.excluded, report);
     for key in &args.sign {
         sign(&packed.head.encode(), &args.out, key)?;
     }
-    report.result(&document(&packed, &args.out), &text(&packed, &args.out, !args.sign.is_empty()))
+    let text = text(&packed, &excluded, &args.out, !args.sign.is_empty());
+    report.result(&document(&packed, &excluded, &args.out), &text)
 }
 
 fn options_of(args: &PackArgs, previous: Option<Release>) -> PackOptions {
@@ -52,6 +56,7 @@ fn options_of(args: &PackArgs, previous: Option<Release>) -> PackOptions {
         roots: args.roots.clone(),
         links: if args.follow_inside { Links::FollowInside } else { Links::Refuse },
         unsupported: if args.skip_unsupported { Unsupported::Skip } else { Unsupported::Refuse },
+        exclude: args.exclude.clone(),
         out: args.out.clone(),
         stream: args.stream.clone(),
         counter: args.counter,
@@ -64,6 +69,7 @@ fn options_of(args: &PackArgs, previous: Option<Release>) -> PackOptions {
         not_after: args.not_after,
         audience: args.audience.clone(),
         attachments: args.attach.clone(),
+        ext: BTreeMap::new(),
     }
 }
 
@@ -91,6 +97,7 @@ fn dry_run(options: &PackOptions, report: &Report) -> Result<(), Failure> {
     let roots = Roots::open(&options.roots, options.links).map_err(PackError::from)?;
     let walk_options = WalkOptions {
         unsupported: options.unsupported,
+        exclude: options.exclude.clone(),
         own_dirs: Vec::new(),
         state_dir: scratch.path().to_owned(),
         machine: Machine::default(),
@@ -101,6 +108,7 @@ fn dry_run(options: &PackOptions, report: &Report) -> Result<(), Failure> {
     progress.finish();
     let walked = walked.map_err(|error| name_refused(error.into(), report))?;
     note_skipped(&walked.skipped, report);
+    let excluded = Excluded::new(&options.exclude, &walked.excluded, report);
     let totals = walked.entries.totals();
     let document = json!({
         "result": "would pack",
@@ -108,10 +116,11 @@ fn dry_run(options: &PackOptions, report: &Report) -> Result<(), Failure> {
         "directories": totals.directory_count,
         "bytes": totals.total_len,
         "skipped": walked.skipped.count(),
+        "excluded": excluded.document(),
     });
     let (files, bytes) = (Count(totals.file_count, "file"), Size(totals.total_len));
     let directories = Count(totals.directory_count, "empty directory");
-    report.result(&document, &format!("would pack: {files}, {bytes}, {directories}\n"))
+    report.result(&document, &format!("would pack: {files}, {bytes}, {directories}\n{}", excluded.text()))
 }
 
 /// Prints what the roots hold that can't be carried, one line each.
@@ -137,7 +146,35 @@ fn name_all(verb: &str, refusals: &Refusals, report: &Report) {
     }
 }
 
-fn text(packed: &PackReport, out: &Path, is_signed: bool) -> String {
+/// What the globs have left out.
+struct Excluded<'a> {
+    globs: &'a [Glob],
+    counts: &'a [u64],
+}
+
+impl<'a> Excluded<'a> {
+    /// Returns what each glob has left out, and names those that left out nothing.
+    fn new(globs: &'a [Glob], counts: &'a [u64], report: &Report) -> Excluded<'a> {
+        for (glob, _) in globs.iter().zip(counts).filter(|(_, count)| **count == 0) {
+            report.note(&format!("nothing is left out by {}", OneLine(glob.to_string())));
+        }
+        Excluded { globs, counts }
+    }
+
+    fn text(&self) -> String {
+        match self.counts.iter().sum() {
+            0 => String::new(),
+            count => format!("left out      {}\n", Count(count, "entry")),
+        }
+    }
+
+    fn document(&self) -> Value {
+        let counted = self.globs.iter().zip(self.counts);
+        counted.map(|(glob, count)| json!({ "glob": glob.to_string(), "entries": count })).collect()
+    }
+}
+
+fn text(packed: &PackReport, excluded: &Excluded<'_>, out: &Path, is_signed: bool) -> String {
     let head = &packed.head;
     let shown = OneLine(out.to_string_lossy()).to_string();
     let mut text = String::new();
@@ -147,6 +184,7 @@ fn text(packed: &PackReport, out: &Path, is_signed: bool) -> String {
         let _ = writeln!(text, "resumed       behind volume {}", volume.number());
     }
     let _ = writeln!(text, "content       {}, {}", Size(head.totals.bytes), Count(head.totals.files, "file"));
+    text.push_str(&excluded.text());
     let ratio = Percent { part: head.volumes.length, whole: head.totals.bytes };
     let volumes = Count(u64::from(head.volumes.count), "volume");
     let _ = writeln!(text, "stored        {}, {ratio} of the content, in {volumes}", Size(head.volumes.length));
@@ -177,7 +215,7 @@ const fn codecs(figures: &Figures) -> [(&'static str, CodecFigures); 3] {
     [("planes", figures.planes), ("zstd", figures.zstd), ("as it is", figures.stored)]
 }
 
-fn document(packed: &PackReport, out: &Path) -> Value {
+fn document(packed: &PackReport, excluded: &Excluded<'_>, out: &Path) -> Value {
     json!({
         "result": if packed.figures.is_some() { "packed" } else { "packed before" },
         "bundle": out,
@@ -185,6 +223,7 @@ fn document(packed: &PackReport, out: &Path) -> Value {
         "figures": packed.figures,
         "resumed_behind": packed.resumed_behind.map(|volume| volume.number()),
         "skipped": packed.skipped.count(),
+        "excluded": excluded.document(),
     })
 }
 

@@ -12,7 +12,6 @@ use crate::format::manifest::{FileFacts, ManifestEncoder, ManifestRoot, part_bou
 use crate::format::packs::{PackRoot, PackTableEncoder};
 use crate::format::{Digest, Mark, Sha256, Structure};
 use crate::machine::{Machine, MachineFile};
-use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, BufReader, BufWriter, Read as _, Write as _};
 use std::path::{Path, PathBuf};
@@ -73,7 +72,7 @@ pub(super) fn finish(
         totals,
         attachments: attachments.iter().map(|one| one.facts.clone()).collect(),
         critical: Vec::new(),
-        ext: BTreeMap::new(),
+        ext: options.ext.clone(),
     };
     head.check().map_err(PackError::Head)?;
     // The head last: while it is missing, the bundle is not finished.

@@ -137,6 +137,7 @@ pub(crate) fn of_import(error: &ImportError) -> &'static str {
             "add --map ROOT=PREFIX/, or --map ROOT=- to leave it out"
         }
         ImportError::Mapping(MappingError::NoSuchRoot { .. }) => "airlift ls BUNDLE shows the roots",
+        ImportError::NothingLast { .. } => "airlift ls BUNDLE shows the files; a glob matches the path below the root",
         ImportError::Mapping(_) => "choose other prefixes with --map",
         ImportError::Trust(error) => of_trust(error),
         ImportError::Release(ReleaseError::NotEnrolled { .. }) => "if it is to be taken up here, add --enrol",

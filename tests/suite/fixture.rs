@@ -176,6 +176,7 @@ pub(crate) fn import_options(state: &Path) -> ImportOptions {
         enrol: Enrol::Allowed,
         bucket: IfMissing::Create,
         read_back: false,
+        last: Vec::new(),
         workers: NonZeroUsize::new(2).expect("two"),
         holder: Holder::this_process(),
         clock: || Time::from_unix(1_800_000_000),

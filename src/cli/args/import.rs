@@ -3,6 +3,7 @@
 use super::look::{MediaArgs, PlacesArgs, TrustArgs};
 use super::parse;
 use airlift::format::Name;
+use airlift::pipeline::globs::Glob;
 use airlift::pipeline::import::{Destination, OnExisting, Prefix};
 use clap::ValueEnum;
 use std::num::{NonZeroU64, NonZeroUsize};
@@ -42,6 +43,9 @@ pub(crate) struct ImportArgs {
     /// Read every object again after it landed, and compare
     #[arg(long)]
     pub(crate) read_back: bool,
+    /// Files that land when all others are there, by their path below the root, such as '**/*.json'
+    #[arg(long, value_name = "GLOB", value_parser = parse::glob)]
+    pub(crate) last: Vec<Glob>,
     /// Only plan: read, judge and tell
     #[arg(long)]
     pub(crate) dry_run: bool,

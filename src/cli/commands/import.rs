@@ -37,6 +37,7 @@ pub(crate) fn run(args: &ImportArgs, report: &Report) -> Result<(), Failure> {
     options.enrol = if args.enrol { Enrol::Allowed } else { Enrol::NotAsked };
     options.bucket = if args.create_bucket { IfMissing::Create } else { IfMissing::Refuse };
     options.read_back = args.read_back;
+    options.last = args.last.clone();
     options.workers = args.workers;
     let shipment = ready.shipment()?;
     let progress = Shown::new(report);
@@ -90,6 +91,7 @@ impl Ready {
             enrol: Enrol::NotAsked,
             bucket: IfMissing::Refuse,
             read_back: false,
+            last: Vec::new(),
             workers: NonZeroUsize::MIN,
             holder: Holder::this_process(),
             clock: now,
@@ -150,6 +152,7 @@ fn print(bundle: &TrustedBundle, imported: &ImportReport, store: &str, report: &
         "orphans": imported.orphan_count,
         "waiting": imported.waiting_count,
         "open_uploads": imported.open_upload_count,
+        "held_back": imported.held_count,
         "receipt": imported.receipt,
     });
     let mut text = format!("{result}: {}, to {store}\n", name_of(head));
@@ -161,6 +164,9 @@ fn print(bundle: &TrustedBundle, imported: &ImportReport, store: &str, report: &
         let (uploads, packs) =
             (Count(imported.open_upload_count, "upload"), Count(imported.waiting_count, "waiting pack"));
         let _ = writeln!(text, "unfinished    {uploads}, {packs}");
+    }
+    if imported.held_count > 0 {
+        let _ = writeln!(text, "held back     {}, until all others are there", Count(imported.held_count, "file"));
     }
     report.result(&document, &text)?;
     class.map_or(Ok(()), |class| Err(failure_of(head, imported, class)))
@@ -190,6 +196,7 @@ fn plan_document(plan: &Plan) -> Value {
     json!({
         "send": plan.send_count,
         "send_bytes": plan.send_len,
+        "last": plan.last_count,
         "landed": plan.landed_count,
         "landed_bytes": plan.landed_len,
         "skipped": plan.skipped_count,
@@ -204,9 +211,12 @@ fn plan_document(plan: &Plan) -> Value {
 fn plan_text(plan: &Plan, text: &mut String) {
     let _ = writeln!(text, "to send       {}, {}", Count(plan.send_count, "file"), Size(plan.send_len));
     let _ = writeln!(text, "there before  {}, {}", Count(plan.landed_count, "file"), Size(plan.landed_len));
-    for (name, count) in
-        [("replaced", plan.replaced_count), ("skipped", plan.skipped_count), ("left out", plan.left_out_count)]
-    {
+    for (name, count) in [
+        ("of them last", plan.last_count),
+        ("replaced", plan.replaced_count),
+        ("skipped", plan.skipped_count),
+        ("left out", plan.left_out_count),
+    ] {
         if count > 0 {
             let _ = writeln!(text, "{name:<13} {}", Count(count, "file"));
         }

@@ -239,6 +239,7 @@ impl Demo {
             enrol: Enrol::Allowed,
             bucket: IfMissing::Create,
             read_back: false,
+            last: Vec::new(),
             workers: WORKERS,
             holder: Holder::this_process(),
             clock: now,

@@ -1,6 +1,7 @@
 //! `airlift pack`.
 
 use super::sign::sign;
+use super::tao::profile::{self, Checked};
 use super::{name_of, workers};
 use crate::cli::args::PackArgs;
 use crate::cli::failure::Failure;
@@ -34,21 +35,24 @@ pub(crate) const SORT_BUDGET_LEN: usize = 64 << 20;
 
 pub(crate) fn run(args: &PackArgs, report: &Report) -> Result<(), Failure> {
     let previous = args.previous.as_deref().map(|path| read_previous(path, &args.stream)).transpose()?;
-    let options = options_of(args, previous);
+    let mut options = options_of(args, previous);
+    let checked = profile::check_roots(args, &mut options, report)?;
     if args.dry_run {
-        return dry_run(&options, report);
+        return dry_run(args, &options, checked.as_ref(), report);
     }
     let progress = Shown::new(report);
     let packed = pack(&options, &PacedProgress::new(&progress, args.bwlimit));
     progress.finish();
     let packed = packed.map_err(|error| name_refused(error, report))?;
     note_skipped(&packed.skipped, report);
-    let excluded = Excluded::new(&options.exclude, &packed.excluded, report);
+    let excluded = Excluded::new(&options.exclude, &packed.excluded);
+    excluded.note_unused(args.exclude.len(), report);
     for key in &args.sign {
         sign(&packed.head.encode(), &args.out, key)?;
     }
-    let text = text(&packed, &excluded, &args.out, !args.sign.is_empty());
-    report.result(&document(&packed, &excluded, &args.out), &text)
+    let said = (&excluded, checked.as_ref());
+    let text = text(&packed, said, &args.out, !args.sign.is_empty());
+    report.result(&document(&packed, said, &args.out), &text)
 }
 
 fn options_of(args: &PackArgs, previous: Option<Release>) -> PackOptions {
@@ -92,7 +96,7 @@ fn read_previous(path: &Path, stream: &Name) -> Result<Release, Failure> {
 }
 
 /// Lists what would be packed and writes nothing but private files for the sort.
-fn dry_run(options: &PackOptions, report: &Report) -> Result<(), Failure> {
+fn dry_run(args: &PackArgs, options: &PackOptions, checked: Option<&Checked>, report: &Report) -> Result<(), Failure> {
     let scratch = Scratch::new()?;
     let roots = Roots::open(&options.roots, options.links).map_err(PackError::from)?;
     let walk_options = WalkOptions {
@@ -108,7 +112,8 @@ fn dry_run(options: &PackOptions, report: &Report) -> Result<(), Failure> {
     progress.finish();
     let walked = walked.map_err(|error| name_refused(error.into(), report))?;
     note_skipped(&walked.skipped, report);
-    let excluded = Excluded::new(&options.exclude, &walked.excluded, report);
+    let excluded = Excluded::new(&options.exclude, &walked.excluded);
+    excluded.note_unused(args.exclude.len(), report);
     let totals = walked.entries.totals();
     let document = json!({
         "result": "would pack",
@@ -117,10 +122,12 @@ fn dry_run(options: &PackOptions, report: &Report) -> Result<(), Failure> {
         "bytes": totals.total_len,
         "skipped": walked.skipped.count(),
         "excluded": excluded.document(),
+        "tao": checked.map(Checked::document),
     });
     let (files, bytes) = (Count(totals.file_count, "file"), Size(totals.total_len));
     let directories = Count(totals.directory_count, "empty directory");
-    report.result(&document, &format!("would pack: {files}, {bytes}, {directories}\n{}", excluded.text()))
+    let platform = checked.map(Checked::text).unwrap_or_default();
+    report.result(&document, &format!("would pack: {files}, {bytes}, {directories}\n{}{platform}", excluded.text()))
 }
 
 /// Prints what the roots hold that can't be carried, one line each.
@@ -153,12 +160,15 @@ struct Excluded<'a> {
 }
 
 impl<'a> Excluded<'a> {
-    /// Returns what each glob has left out, and names those that left out nothing.
-    fn new(globs: &'a [Glob], counts: &'a [u64], report: &Report) -> Excluded<'a> {
-        for (glob, _) in globs.iter().zip(counts).filter(|(_, count)| **count == 0) {
-            report.note(&format!("nothing is left out by {}", OneLine(glob.to_string())));
-        }
+    const fn new(globs: &'a [Glob], counts: &'a [u64]) -> Excluded<'a> {
         Excluded { globs, counts }
+    }
+
+    /// Names those of the first globs, which were asked for, that left out nothing.
+    fn note_unused(&self, asked_count: usize, report: &Report) {
+        for (glob, _) in self.globs.iter().zip(self.counts).take(asked_count).filter(|(_, count)| **count == 0) {
+            report.note(&format!("nothing is left out by {glob}"));
+        }
     }
 
     fn text(&self) -> String {
@@ -174,7 +184,12 @@ impl<'a> Excluded<'a> {
     }
 }
 
-fn text(packed: &PackReport, excluded: &Excluded<'_>, out: &Path, is_signed: bool) -> String {
+fn text(
+    packed: &PackReport,
+    (excluded, checked): (&Excluded<'_>, Option<&Checked>),
+    out: &Path,
+    is_signed: bool,
+) -> String {
     let head = &packed.head;
     let shown = OneLine(out.to_string_lossy()).to_string();
     let mut text = String::new();
@@ -185,6 +200,7 @@ fn text(packed: &PackReport, excluded: &Excluded<'_>, out: &Path, is_signed: boo
     }
     let _ = writeln!(text, "content       {}, {}", Size(head.totals.bytes), Count(head.totals.files, "file"));
     text.push_str(&excluded.text());
+    text.push_str(&checked.map(Checked::text).unwrap_or_default());
     let ratio = Percent { part: head.volumes.length, whole: head.totals.bytes };
     let volumes = Count(u64::from(head.volumes.count), "volume");
     let _ = writeln!(text, "stored        {}, {ratio} of the content, in {volumes}", Size(head.volumes.length));
@@ -215,7 +231,7 @@ const fn codecs(figures: &Figures) -> [(&'static str, CodecFigures); 3] {
     [("planes", figures.planes), ("zstd", figures.zstd), ("as it is", figures.stored)]
 }
 
-fn document(packed: &PackReport, excluded: &Excluded<'_>, out: &Path) -> Value {
+fn document(packed: &PackReport, (excluded, checked): (&Excluded<'_>, Option<&Checked>), out: &Path) -> Value {
     json!({
         "result": if packed.figures.is_some() { "packed" } else { "packed before" },
         "bundle": out,
@@ -224,6 +240,7 @@ fn document(packed: &PackReport, excluded: &Excluded<'_>, out: &Path) -> Value {
         "resumed_behind": packed.resumed_behind.map(|volume| volume.number()),
         "skipped": packed.skipped.count(),
         "excluded": excluded.document(),
+        "tao": checked.map(Checked::document),
     })
 }
 

@@ -1,6 +1,7 @@
 //! `airlift tao`.
 
 mod check;
+pub(super) mod profile;
 
 use crate::cli::args::{TaoArgs, TaoCommand};
 use crate::cli::failure::Failure;

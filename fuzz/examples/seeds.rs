@@ -14,6 +14,7 @@ use airlift::pipeline::progress::Quiet;
 use airlift::pipeline::walk::{Links, Unsupported};
 use airlift::trust::Sshsig;
 use serde_json::Value;
+use std::collections::BTreeMap;
 use std::error::Error;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -78,6 +79,7 @@ fn options(name: Name, root: PathBuf, out: PathBuf) -> PackOptions {
         roots: vec![(name.clone(), root)],
         links: Links::Refuse,
         unsupported: Unsupported::Refuse,
+        exclude: Vec::new(),
         out,
         stream: name,
         counter: 1,
@@ -90,6 +92,7 @@ fn options(name: Name, root: PathBuf, out: PathBuf) -> PackOptions {
         not_after: Some(Time::from_unix(1_900_000_000)),
         audience: None,
         attachments: Vec::new(),
+        ext: BTreeMap::new(),
     }
 }
 

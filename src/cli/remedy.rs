@@ -140,9 +140,10 @@ pub(crate) fn of_registry(error: &RegistryError) -> &'static str {
         RegistryError::OtherBundle { .. } => {
             "set LOCAL_MODEL_REGISTRY of the server and what is said here to one path, or pack for this one"
         }
-        RegistryError::NotInFile { .. } | RegistryError::NoValues { .. } | RegistryError::NoText { .. } => {
-            "name the file that the server is started with, or give --registry PATH"
-        }
+        RegistryError::NotInFile { .. }
+        | RegistryError::NoValues { .. }
+        | RegistryError::NoText { .. }
+        | RegistryError::Unreadable { .. } => "name the file that the server is started with, or give --registry PATH",
         error => of_class(error.class()),
     }
 }

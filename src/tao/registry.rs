@@ -214,7 +214,9 @@ impl Said {
     /// It can't be read, is no such file, or does not set the variable.
     pub fn by_values(path: &Path) -> Result<Said, RegistryError> {
         let text = read_text(path)?;
-        let values: Option<Values> = serde_saphyr::from_str(&text)
+        // An error is one line: what surrounds it is not repeated.
+        let options = serde_saphyr::options! { with_snippet: false };
+        let values: Option<Values> = serde_saphyr::from_str_with_options(&text, options)
             .map_err(|source| RegistryError::NoValues { path: path.to_owned(), source: Box::new(source) })?;
         let environment = values.and_then(|values| values.airgapped).and_then(|airgapped| airgapped.environment);
         let text = environment.and_then(|environment| environment.registry);

@@ -16,7 +16,7 @@ use airlift::error::Class;
 use airlift::format::head::Release;
 use airlift::format::limits::HEAD_LEN_MAX;
 use airlift::format::{Name, OneLine};
-use airlift::machine::Machine;
+use airlift::machine::{Machine, read_limited};
 use airlift::pipeline::globs::Glob;
 use airlift::pipeline::pack::{CodecFigures, Figures, PackError, PackOptions, PackReport, pack};
 use airlift::pipeline::walk::{Links, Refusals, Roots, Unsupported, WalkError, WalkOptions, walk};
@@ -24,8 +24,6 @@ use airlift::trust::UntrustedHead;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::fs::File;
-use std::io::Read as _;
 use std::path::Path;
 
 /// Memory for the chunk index, in bytes.
@@ -78,10 +76,7 @@ fn options_of(args: &PackArgs, previous: Option<Release>) -> PackOptions {
 }
 
 fn read_previous(path: &Path, stream: &Name) -> Result<Release, Failure> {
-    let mut bytes = Vec::new();
-    File::open(path)
-        .and_then(|file| file.take(HEAD_LEN_MAX + 1).read_to_end(&mut bytes))
-        .map_err(|error| Failure::io("read", path, &error))?;
+    let bytes = read_limited(path, HEAD_LEN_MAX).map_err(|error| Failure::io("read", path, &error))?;
     let shown = path.display();
     let head = UntrustedHead::decode(&bytes).map_err(|error| {
         let message = format!("{shown} is no head: {error}");

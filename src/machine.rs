@@ -7,7 +7,7 @@
 use rustix::fs::FlockOperation;
 use std::fmt;
 use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, IoSlice, Seek as _, SeekFrom};
+use std::io::{self, IoSlice, Read as _, Seek as _, SeekFrom};
 use std::os::unix::fs::{DirBuilderExt as _, FileExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -288,6 +288,16 @@ impl fmt::Debug for Machine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(if self.gate.is_some() { "Machine behind a gate" } else { "Machine" })
     }
+}
+
+/// Reads one byte more than the limit at most: the parser of the bytes then says that the file is too long.
+///
+/// # Errors
+/// The file can't be opened or read.
+pub fn read_limited(path: &Path, len_max: u64) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    File::open(path)?.take(len_max + 1).read_to_end(&mut bytes)?;
+    Ok(bytes)
 }
 
 /// A locked file; free again when this is dropped.

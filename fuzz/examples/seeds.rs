@@ -17,6 +17,7 @@ use airlift::tao::entry::{Purpose, of_hub, of_ngc};
 use airlift::tao::model::{HubModel, NgcModel};
 use airlift::trust::Sshsig;
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use std::error::Error;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -82,6 +83,7 @@ fn options(name: Name, root: PathBuf, out: PathBuf) -> PackOptions {
         roots: vec![(name.clone(), root)],
         links: Links::Refuse,
         unsupported: Unsupported::Refuse,
+        exclude: Vec::new(),
         out,
         stream: name,
         counter: 1,
@@ -94,6 +96,7 @@ fn options(name: Name, root: PathBuf, out: PathBuf) -> PackOptions {
         not_after: Some(Time::from_unix(1_900_000_000)),
         audience: None,
         attachments: Vec::new(),
+        ext: BTreeMap::new(),
     }
 }
 

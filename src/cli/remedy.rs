@@ -13,6 +13,7 @@ use airlift::store::StoreError;
 use airlift::tao::fetch::FetchError;
 use airlift::tao::fetch::http::HttpError;
 use airlift::tao::fetch::remote::RemoteError;
+use airlift::tao::registry::RegistryError;
 use airlift::tao::tree::TreeError;
 use airlift::trust::{ReleaseError, TrustError};
 
@@ -121,7 +122,31 @@ pub(crate) fn of_fetch(error: &FetchError) -> &'static str {
 pub(crate) fn of_tree(error: &TreeError) -> &'static str {
     match error {
         TreeError::NoMetadata { .. } => "name the directory that airlift fetch or pretrained_models.py wrote",
+        TreeError::MetadataLeftOut { .. } => "leave away the --exclude that matches it",
+        TreeError::Unfinished { .. } => {
+            "repeat that airlift fetch until it ends well; removing the directory gives up what it has begun"
+        }
         TreeError::Metadata { .. } => "fetch the models again, or correct the file",
+        error => of_class(error.class()),
+    }
+}
+
+pub(crate) fn of_registry(error: &RegistryError) -> &'static str {
+    match error {
+        RegistryError::NotSaid => {
+            "give --registry PATH, or the server's --config-env FILE or --values FILE: its settings decide"
+        }
+        RegistryError::NoPath { .. } | RegistryError::NotWrittenOut { .. } => {
+            "give the path as the server has it, such as --registry shared-storage/models"
+        }
+        RegistryError::Disagree { .. } => "correct the wrong one: models are found only where the server looks",
+        RegistryError::OtherBundle { .. } => {
+            "set LOCAL_MODEL_REGISTRY of the server and what is said here to one path, or pack for this one"
+        }
+        RegistryError::NotInFile { .. }
+        | RegistryError::NoValues { .. }
+        | RegistryError::NoText { .. }
+        | RegistryError::Unreadable { .. } => "name the file that the server is started with, or give --registry PATH",
         error => of_class(error.class()),
     }
 }
@@ -140,6 +165,7 @@ pub(crate) fn of_import(error: &ImportError) -> &'static str {
             "add --map ROOT=PREFIX/, or --map ROOT=- to leave it out"
         }
         ImportError::Mapping(MappingError::NoSuchRoot { .. }) => "airlift ls BUNDLE shows the roots",
+        ImportError::NothingLast { .. } => "airlift ls BUNDLE shows the files; a glob matches the path below the root",
         ImportError::Mapping(_) => "choose other prefixes with --map",
         ImportError::Trust(error) => of_trust(error),
         ImportError::Release(ReleaseError::NotEnrolled { .. }) => "if it is to be taken up here, add --enrol",

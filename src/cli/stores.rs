@@ -48,7 +48,7 @@ fn open_s3(bucket: &str, args: &StoreArgs) -> Result<Target, Failure> {
     let options = S3Options {
         endpoint: args.endpoint.clone(),
         region: args.region.clone(),
-        profile: args.profile.clone(),
+        profile: args.aws_profile.clone(),
         credentials_file: args.credentials_file.clone(),
         ca_file: args.ca_file.clone(),
         plain_http: if args.plain_http { PlainHttp::Allow } else { PlainHttp::Refuse },

@@ -270,8 +270,12 @@ impl Head {
         rule(self.critical.len() <= CRITICAL_COUNT_MAX, "critical", "F-10")?;
         rule(self.critical.is_sorted_by(|one, next| one < next), "critical", "F-120")?;
         rule(self.ext.len() <= EXT_COUNT_MAX, "ext", "F-10")?;
-        let good_value = |value: &String| value.len() <= EXT_VALUE_LEN_MAX && value.bytes().all(is_printable);
-        rule(self.ext.values().all(good_value), "ext", "F-120")
+        rule(self.ext.values().all(|value| Head::may_say(value)), "ext", "F-120")
+    }
+
+    /// Tells whether a value of `ext` keeps F-10 and F-120.
+    pub fn may_say(value: &str) -> bool {
+        value.len() <= EXT_VALUE_LEN_MAX && value.bytes().all(is_printable)
     }
 
     /// Checks F-126. There are at most 16 bases.

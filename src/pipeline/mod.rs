@@ -5,6 +5,7 @@ pub mod census;
 pub mod contents;
 pub mod dedup;
 pub mod export;
+pub mod globs;
 pub mod import;
 pub mod inspect;
 pub mod lookup;

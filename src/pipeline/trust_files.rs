@@ -1,10 +1,10 @@
 //! Reads the caller's own trust files: allowed signers and revoked keys.
 
 use crate::error::Class;
+use crate::machine::read_limited;
 use crate::trust::allowed_signers::{ALLOWED_SIGNERS_LEN_MAX, AllowedSigners, SignersError};
 use crate::trust::revoked::{REVOKED_LEN_MAX, Revoked, RevokedError};
-use std::fs::File;
-use std::io::{self, Read as _};
+use std::io;
 use std::path::{Path, PathBuf};
 
 /// Why a trust file gives no trust.
@@ -49,7 +49,7 @@ impl TrustFileError {
 /// # Errors
 /// The file is absent, unreadable or breaks a rule of T-30 to T-39; no default takes its place.
 pub fn read_allowed_signers(path: &Path) -> Result<AllowedSigners, TrustFileError> {
-    let bytes = read_limited(path, ALLOWED_SIGNERS_LEN_MAX)?;
+    let bytes = read(path, ALLOWED_SIGNERS_LEN_MAX)?;
     AllowedSigners::parse(&bytes).map_err(|source| TrustFileError::Signers { path: path.to_owned(), source })
 }
 
@@ -58,15 +58,10 @@ pub fn read_allowed_signers(path: &Path) -> Result<AllowedSigners, TrustFileErro
 /// # Errors
 /// The file is absent, unreadable or breaks a rule of T-40 to T-43.
 pub fn read_revoked(path: &Path) -> Result<Revoked, TrustFileError> {
-    let bytes = read_limited(path, REVOKED_LEN_MAX)?;
+    let bytes = read(path, REVOKED_LEN_MAX)?;
     Revoked::parse(&bytes).map_err(|source| TrustFileError::Revoked { path: path.to_owned(), source })
 }
 
-/// Reads one byte more than the limit at most: the parser then says that the file is too long.
-fn read_limited(path: &Path, len_max: u64) -> Result<Vec<u8>, TrustFileError> {
-    let mut bytes = Vec::new();
-    File::open(path)
-        .and_then(|file| file.take(len_max + 1).read_to_end(&mut bytes))
-        .map_err(|source| TrustFileError::Unreadable { path: path.to_owned(), source })?;
-    Ok(bytes)
+fn read(path: &Path, len_max: u64) -> Result<Vec<u8>, TrustFileError> {
+    read_limited(path, len_max).map_err(|source| TrustFileError::Unreadable { path: path.to_owned(), source })
 }

@@ -11,6 +11,7 @@
 //! | [`fetch`] | from NGC and hubs to the layout that the platform reads |
 //! | [`metadata`] | `ptm_metadatas.json`, and the entries that break a listing |
 //! | [`ngc`] | what NGC says of a version of a model |
+//! | [`registry`] | where the models lie in the bucket, and who says so |
 //! | [`tree`] | a tree of models on disk, as the platform will see it |
 //! | [`weights`] | which files the platform finds for an entry |
 
@@ -22,5 +23,6 @@ pub mod fetch;
 pub mod metadata;
 pub mod model;
 pub mod ngc;
+pub mod registry;
 pub mod tree;
 pub mod weights;

@@ -1,8 +1,9 @@
-//! Which files the platform finds for an entry.
+//! Which files the platform finds for an entry.
 //!
 //! A tree is shown path by path, from a directory, a manifest or a listing of a store alike, so
 //! memory is bounded by the entries, not by the files.
 
+use super::fetch::PROVENANCE_NAME;
 use super::metadata::{METADATA_NAME, Metadata};
 use std::collections::HashMap;
 
@@ -68,7 +69,7 @@ impl Weights {
     /// Counts a file. The path is below the root of the models, with slashes.
     pub fn see(&mut self, path: &str) {
         let ends = path.match_indices('/').map(|(end, _)| end);
-        let mut is_sought = path == METADATA_NAME;
+        let mut is_sought = [METADATA_NAME, PROVENANCE_NAME].contains(&path);
         for end in ends {
             if let Some(folder) = self.folders.get_mut(&path[..end]) {
                 folder.see(path);
@@ -145,7 +146,7 @@ mod tests {
 
     #[test]
     fn what_no_entry_looks_at_is_counted() {
-        let weights = seen(&[METADATA_NAME, "d/e/f/1/f_v1/y.pth", "huggingface/d_e/config.json", "x"]);
+        let weights = seen(&[METADATA_NAME, PROVENANCE_NAME, "d/e/f/1/f_v1/y.pth", "huggingface/d_e/config.json", "x"]);
         assert_eq!(*weights.others(), Others { file_count: 2, example: Some("d/e/f/1/f_v1/y.pth".to_owned()) });
         assert_eq!(weights.folder("huggingface/d_e").expect("sought").file_count, 1);
     }

@@ -7,7 +7,7 @@ use airlift::format::head::Base;
 use airlift::format::{Digest, Head, Sha256};
 use airlift::pipeline::pack::pack;
 use airlift::pipeline::progress::Quiet;
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::Read as _;
@@ -478,6 +478,32 @@ fn packs_once_and_leaves_a_finished_bundle_alone() {
     let verified = Transcript::of(trusting(shared(), &["verify", shown(&out)]));
     assert_eq!(verified.code, 4);
     assert!(verified.error().contains("airlift sign"), "{}", verified.err);
+}
+
+#[test]
+fn what_is_left_out_is_counted_and_said() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let (tree, out) = (directory.path().join("tree"), directory.path().join("bundle"));
+    fs::create_dir_all(tree.join("d/.git")).expect("made");
+    for path in ["file", ".gitignore", "d/a.lock", "d/.git/config", "d/.git/HEAD"] {
+        fs::write(tree.join(path), b"file\n").expect("written");
+    }
+    let root = format!("data={}", shown(&tree));
+    let globs = ["--exclude", "**/*.lock", "--exclude", "**/.git", "--exclude", "*.tmp"];
+    let begin = ["pack", &root, "--stream", "s", "--counter", "3", "--out", shown(&out)];
+    let arguments = [&begin[..], &globs].concat();
+    let looked = Transcript::of(airlift(&[&arguments[..], &["--dry-run"]].concat()));
+    assert!(looked.out.starts_with("would pack: 2 files, "), "{}", looked.out);
+    assert!(looked.out.ends_with("left out      2 entries\n"), "{}", looked.out);
+    assert_eq!(looked.err, "nothing is left out by *.tmp\n");
+    let packed = Transcript::of(airlift(&[&arguments[..], &["--json"]].concat()));
+    let document: Value = serde_json::from_str(&packed.out).expect("JSON");
+    let counted = |glob: &str, count: u64| json!({ "glob": glob, "entries": count });
+    assert_eq!(document["excluded"], json!([counted("**/*.lock", 1), counted("**/.git", 1), counted("*.tmp", 0)]));
+    assert_eq!(document["head"]["totals"]["files"], 2);
+    let refused = Transcript::of(airlift(&[&begin[..], &["--exclude", ".git/"]].concat()));
+    assert_eq!(refused.code, 2);
+    assert!(refused.err.contains("neither begins nor ends with '/'"), "{}", refused.err);
 }
 
 #[test]

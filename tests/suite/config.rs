@@ -43,25 +43,25 @@ fn with_file(path: &Path) -> Command {
 
 #[test]
 fn the_file_is_found_by_option_then_variable_then_in_its_usual_places() {
-    let files = ["option", "variable", "xdg"].map(|name| config(name, &format!("profile = \"{name}\"\n")));
-    let home = config("home/.config", "profile = \"home\"\n");
+    let files = ["option", "variable", "xdg"].map(|name| config(name, &format!("aws_profile = \"{name}\"\n")));
+    let home = config("home/.config", "aws_profile = \"home\"\n");
     let above = |path: &Path| path.parent().and_then(Path::parent).expect("above").to_owned();
     let mut command = airlift(&[]);
     command.env("HOME", above(&home).parent().expect("above")).env_remove("XDG_CONFIG_HOME");
-    assert_eq!(shows(command, "profile").0.as_deref(), Some("home"));
+    assert_eq!(shows(command, "aws_profile").0.as_deref(), Some("home"));
     let mut command = airlift(&[]);
     command.env("XDG_CONFIG_HOME", above(&files[2]));
-    assert_eq!(shows(command, "profile").0.as_deref(), Some("xdg"));
+    assert_eq!(shows(command, "aws_profile").0.as_deref(), Some("xdg"));
     let named = |command: &mut Command| {
         command.env("XDG_CONFIG_HOME", above(&files[2])).env("AIRLIFT_CONFIG", &files[1]);
     };
     let mut command = airlift(&[]);
     named(&mut command);
-    assert_eq!(shows(command, "profile").0.as_deref(), Some("variable"));
+    assert_eq!(shows(command, "aws_profile").0.as_deref(), Some("variable"));
     let mut command = with_file(&files[0]);
     named(&mut command);
-    assert_eq!(shows(command, "profile").0.as_deref(), Some("option"));
-    assert_eq!(shows(airlift(&[]), "profile").0, None);
+    assert_eq!(shows(command, "aws_profile").0.as_deref(), Some("option"));
+    assert_eq!(shows(airlift(&[]), "aws_profile").0, None);
 }
 
 #[test]

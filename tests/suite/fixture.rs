@@ -39,6 +39,7 @@ pub(crate) fn pack_options(roots: Vec<(Name, PathBuf)>, out: &Path, counter: u64
         roots,
         links: Links::Refuse,
         unsupported: Unsupported::Refuse,
+        exclude: Vec::new(),
         out: out.to_owned(),
         stream: name(STREAM),
         counter,
@@ -51,6 +52,7 @@ pub(crate) fn pack_options(roots: Vec<(Name, PathBuf)>, out: &Path, counter: u64
         not_after: None,
         audience: None,
         attachments: Vec::new(),
+        ext: BTreeMap::new(),
     }
 }
 
@@ -174,6 +176,7 @@ pub(crate) fn import_options(state: &Path) -> ImportOptions {
         enrol: Enrol::Allowed,
         bucket: IfMissing::Create,
         read_back: false,
+        last: Vec::new(),
         workers: NonZeroUsize::new(2).expect("two"),
         holder: Holder::this_process(),
         clock: || Time::from_unix(1_800_000_000),

@@ -3,10 +3,11 @@
 use crate::fixture::{Packed, Size, assert_same, import_options, objects, run_import, upload_count};
 use airlift::error::Class;
 use airlift::format::Proven;
+use airlift::pipeline::globs::Glob;
 use airlift::pipeline::import::{ImportError, OnExisting};
 use airlift::store::{Attributes, Call, Condition, Key, MemoryStore, Store, StoreError, Watched};
 use airlift::trust::Enrol;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::FileExt as _;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -154,6 +155,146 @@ fn resumes_after_a_stop_before_every_call_of_the_store() {
         }
         stop_at += if stop_at < 40 { 1 } else { 5 };
     }
+}
+
+/// Globs of a file of two parts, of one among many in its pack, and of an empty one; and the keys of these.
+fn last() -> (Vec<Glob>, [&'static str; 3]) {
+    let globs = ["org/noise/0.bin", "odd/*.txt", "**/lock"].map(|glob| Glob::parse(glob).expect(glob));
+    let keys = ["registry/models/org/noise/0.bin", "data/odd/a b?#+%&=é.txt", "registry/models/org/tuned/v1/lock"];
+    (globs.to_vec(), keys)
+}
+
+fn keys_of(store: &dyn Store) -> BTreeSet<String> {
+    airlift::store::paging::objects(store, "").map(|listed| listed.expect("listed").key).collect()
+}
+
+/// Asserts that an object that comes last is there only with all others.
+fn assert_order(found: &BTreeSet<String>, expected: &BTreeMap<String, Vec<u8>>, about: &str) {
+    let (_, last) = last();
+    if let Some(early) = last.iter().find(|key| found.contains(**key)) {
+        let missing = expected.keys().find(|key| !last.contains(&key.as_str()) && !found.contains(*key));
+        assert_eq!(missing, None, "{early} is there, {about}");
+    }
+}
+
+#[test]
+fn what_comes_last_is_put_when_all_others_are_there() {
+    for (packed, workers) in [(&*SMALL, 1), (&*LARGE, 4)] {
+        let (inner, state) = (memory(), state());
+        let (globs, keys) = last();
+        let seen = Arc::new(AtomicU64::new(0));
+        let (looked, counted) = (Arc::clone(&inner), Arc::clone(&seen));
+        let watched: Arc<dyn Store> = Arc::new(Watched::new(Arc::clone(&inner), move |call: Call, asked: &str| {
+            if matches!(call, Call::Put | Call::OpenUpload | Call::PutPart | Call::FinishUpload)
+                && keys.contains(&asked)
+            {
+                let found = keys_of(looked.as_ref());
+                let missing =
+                    packed.expected().keys().find(|key| !keys.contains(&key.as_str()) && !found.contains(*key));
+                assert_eq!(missing, None, "{asked} is begun before it");
+                counted.fetch_add(1, Ordering::SeqCst);
+            }
+            Ok(())
+        }));
+        let mut options = import_options(state.path());
+        (options.last, options.workers) = (globs, workers.try_into().expect("not 0"));
+        let report = run_import(&[packed.bundle()], &watched, &options).expect("imported");
+        assert_eq!((report.class(), report.held_count, report.plan.last_count), (None, 0, 3), "{report:?}");
+        assert!(seen.load(Ordering::SeqCst) >= 3);
+        assert_same(&objects(inner.as_ref()), packed.expected());
+    }
+}
+
+#[test]
+fn a_stop_before_any_call_leaves_nothing_that_comes_last_without_all_others() {
+    let mut stop_at = 0;
+    loop {
+        let (inner, state) = (memory(), state());
+        let calls = AtomicU64::new(0);
+        let watched: Arc<dyn Store> = Arc::new(Watched::new(Arc::clone(&inner), move |_: Call, _: &str| {
+            if calls.fetch_add(1, Ordering::SeqCst) >= stop_at { Err(outage()) } else { Ok(()) }
+        }));
+        let mut options = import_options(state.path());
+        (options.last, _) = last();
+        let stopped = run_import(&[SMALL.bundle()], &watched, &options);
+        assert_order(&keys_of(inner.as_ref()), SMALL.expected(), &format!("stopped at call {stop_at}"));
+        let report = run_import(&[SMALL.bundle()], &inner, &options).expect("resumed");
+        assert_eq!(report.class(), None, "after call {stop_at}: {report:?}");
+        assert_same(&objects(inner.as_ref()), SMALL.expected());
+        assert_eq!(upload_count(inner.as_ref()), 0, "after call {stop_at}");
+        if stopped.is_ok() {
+            assert!(stop_at > 50, "{stop_at}");
+            return;
+        }
+        stop_at += if stop_at < 40 { 1 } else { 3 };
+    }
+}
+
+#[test]
+fn each_volume_is_brought_once_also_where_some_files_come_last() {
+    let numbers = LARGE.volume_numbers();
+    for order in [numbers.clone(), numbers.iter().rev().copied().collect()] {
+        let (store, state) = (memory(), state());
+        let mut options = import_options(state.path());
+        (options.last, _) = last();
+        for (step, number) in order.iter().enumerate() {
+            let medium = LARGE.medium(&format!("last-{}-{number}", order[0]), &[*number]);
+            let report = run_import(&[medium], &store, &options).expect("imported");
+            let is_over = step + 1 == order.len();
+            assert_eq!(report.class(), if is_over { None } else { Some(Class::Incomplete) }, "{order:?} at {number}");
+            assert_eq!(report.held_count, if is_over { 0 } else { 3 });
+            assert_order(&keys_of(store.as_ref()), LARGE.expected(), &format!("{order:?} at {number}"));
+        }
+        assert_same(&objects(store.as_ref()), LARGE.expected());
+        assert_eq!(upload_count(store.as_ref()), 0);
+        assert!(!state_keys(store.as_ref()).iter().any(|key| key.contains("/spool/")));
+    }
+}
+
+#[test]
+fn damage_holds_back_what_comes_last_until_a_good_copy_comes() {
+    let (store, state) = (memory(), state());
+    let mut options = import_options(state.path());
+    options.last = vec![Glob::parse("odd/*.txt").expect("a glob")];
+    let damaged = damaged_copy("damaged-before-last", 1, 20 << 20);
+    let report = run_import(std::slice::from_ref(&damaged), &store, &options).expect("imported");
+    assert_eq!((report.class(), report.held_count), (Some(Class::Damaged), 1), "{report:?}");
+    assert!(!keys_of(store.as_ref()).contains("data/odd/a b?#+%&=é.txt"));
+    let report = run_import(&[damaged, LARGE.bundle()], &store, &options).expect("imported");
+    assert!(report.receipt.is_some(), "{report:?}");
+    assert_same(&objects(store.as_ref()), LARGE.expected());
+}
+
+#[test]
+fn what_changed_and_comes_last_is_replaced_when_all_others_are() {
+    let (inner, state) = (memory(), state());
+    run_import(&[LARGE.bundle()], &inner, &import_options(state.path())).expect("imported");
+    let key = "registry/models/org/tuned/v1/config.json";
+    let (looked, others) = (Arc::clone(&inner), "registry/models/org/tuned/v1/model.safetensors");
+    let watched: Arc<dyn Store> = Arc::new(Watched::new(Arc::clone(&inner), move |call: Call, asked: &str| {
+        if call == Call::Put && asked == key {
+            let found = &objects(looked.as_ref())[others];
+            assert!(*found == LARGE_NEXT.expected()[others], "{asked} is put before {others}");
+        }
+        Ok(())
+    }));
+    let mut options = import_options(state.path());
+    options.last = vec![Glob::parse("**/config.json").expect("a glob")];
+    let report = run_import(&[LARGE_NEXT.bundle()], &watched, &options).expect("imported");
+    assert_eq!((report.class(), report.landed_count, report.plan.last_count), (None, 2, 1), "{report:?}");
+    assert_same(&objects(inner.as_ref()), LARGE_NEXT.expected());
+}
+
+#[test]
+fn a_glob_of_last_files_that_matches_none_is_a_usage_error_and_changes_nothing() {
+    let (store, state) = (memory(), state());
+    let mut options = import_options(state.path());
+    // An empty directory is no file.
+    options.last = ["**/config.json", "org/empty/*"].map(|glob| Glob::parse(glob).expect(glob)).to_vec();
+    let refused = run_import(&[SMALL.bundle()], &store, &options).expect_err("refused");
+    assert!(matches!(&refused, ImportError::NothingLast { glob } if glob.to_string() == "org/empty/*"), "{refused}");
+    assert_eq!(refused.class(), Class::Usage);
+    assert_eq!(keys_of(store.as_ref()), BTreeSet::new());
 }
 
 fn outage() -> StoreError {

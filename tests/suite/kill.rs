@@ -280,6 +280,47 @@ fn a_killed_importer_goes_on_and_sends_again_only_what_was_in_flight() {
     assert!(kept_count > 0 && again_count > 0, "{kept_count} {again_count}");
 }
 
+/// The key of a file that comes last: without that it is among the first.
+const LAST: &str = "registry/models/org/tuned/v1/config.json";
+
+#[test]
+fn a_killed_importer_leaves_nothing_that_comes_last_without_all_others() {
+    let weed = Weed::start();
+    let gate = Gate::before(&weed, |_| ());
+    let packed = two_parts();
+    let command = |landing: &Landing<'_>| {
+        let mut command = landing.command();
+        command.args(["--last", "**/config.json"]);
+        command
+    };
+    let complete = |landing: &Landing<'_>| {
+        let done = Transcript::of(command(landing));
+        assert_eq!((done.code, &document(&done)["held_back"]), (0, &Value::from(0)), "{}", done.err);
+        assert_same(&objects(&weed.store(&landing.bucket)), packed.expected());
+    };
+    gate.reset(None);
+    complete(&Landing::new(packed, &weed, &gate, "in-order"));
+    let whole_len = gate.passed_len();
+    let puts: Vec<String> =
+        gate.requests().into_iter().filter(|(method, _)| method == "PUT").map(|one| one.1).collect();
+    let at = |part: &str| puts.iter().rposition(|target| target.contains(part)).expect(part);
+    assert!(at("config.json") > at("partNumber=2") && at("config.json") > at("/data/"), "{puts:?}");
+    for moment in 0..8 {
+        let bucket = format!("last-{moment}");
+        let landing = Landing::new(packed, &weed, &gate, &bucket);
+        gate.reset(Some(whole_len * (moment + 1) / 8 - 40_000));
+        let mut child = command(&landing).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("run");
+        gate.wait_until_held();
+        child.kill().expect("it runs");
+        child.wait().expect("ended");
+        let found = objects(&weed.store(&bucket));
+        let missing = packed.expected().keys().find(|key| *key != LAST && !found.contains_key(*key));
+        assert!(!found.contains_key(LAST) || missing.is_none(), "killed at moment {moment}: {missing:?}");
+        gate.reset(None);
+        complete(&landing);
+    }
+}
+
 /// Six packs in two volumes, with files of no bytes, of a few, and of many.
 fn six_packs() -> Vec<HandPack<'static>> {
     const PATHS: [[&str; 3]; 6] = [

@@ -32,6 +32,7 @@ mod manual;
 mod model;
 mod pack;
 mod page;
+mod profile;
 mod program;
 mod reader;
 #[cfg(feature = "s3")]

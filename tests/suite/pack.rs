@@ -8,6 +8,7 @@ use airlift::format::limits::VOLUME_LEN_MIN;
 use airlift::format::{Name, Time};
 use airlift::media::Medium;
 use airlift::pipeline::bundle::{Bundle, sources_of};
+use airlift::pipeline::globs::Glob;
 use airlift::pipeline::lookup::Lookup;
 use airlift::pipeline::pack::{PackError, PackOptions, PackReport, pack};
 use airlift::pipeline::progress::{Progress, Quiet};
@@ -51,6 +52,7 @@ impl Place {
             roots: roots.iter().map(|root| (name(root), self.path(root))).collect(),
             links: Links::Refuse,
             unsupported: Unsupported::Refuse,
+            exclude: Vec::new(),
             out: self.path(out),
             stream: name("models"),
             counter: 1,
@@ -63,6 +65,7 @@ impl Place {
             not_after: None,
             audience: None,
             attachments: Vec::new(),
+            ext: BTreeMap::new(),
         }
     }
 }
@@ -524,6 +527,8 @@ fn other_arguments_are_a_usage_error() {
         PackOptions { audience: Some(name("lab")), ..options.clone() },
         PackOptions { roots: options.roots[..1].to_vec(), ..options.clone() },
         PackOptions { links: Links::FollowInside, ..options.clone() },
+        PackOptions { exclude: vec![Glob::parse("small/**").unwrap()], ..options.clone() },
+        PackOptions { ext: BTreeMap::from([(name("place"), "here".to_owned())]), ..options.clone() },
     ];
     for other in &others {
         assert_eq!(class(other), Class::Usage);
@@ -536,6 +541,24 @@ fn other_arguments_are_a_usage_error() {
     assert_eq!((report.head, report.figures), (head, None));
     assert_eq!(class(&others[0]), Class::Usage);
     assert_eq!(class(&others[3]), Class::Usage);
+    assert_eq!(class(&others[7]), Class::Usage);
+}
+
+#[test]
+fn a_stopped_pack_goes_on_without_what_is_left_out() {
+    let tree = mixed();
+    let place = Place::new(&tree);
+    let glob = |text: &str| Glob::parse(text).unwrap();
+    let ext = BTreeMap::from([(name("place"), "here".to_owned())]);
+    let options = PackOptions { exclude: vec![glob("small"), glob("m/*.txt")], ext, ..place.options("out", &tree) };
+    pack(&options, &StopAfter::new(40, 99)).unwrap_err();
+    // The order of the globs says nothing.
+    let report = packed(&PackOptions { exclude: vec![glob("m/*.txt"), glob("small")], ..options.clone() });
+    assert_eq!(report.excluded, [2, 1]);
+    assert_eq!(report.head.ext, options.ext);
+    let is_left_out = |path: &str| path.starts_with("models/small/") || path.starts_with("models/m/notes");
+    let rest: Tree = tree.into_iter().filter(|(path, _)| !is_left_out(path)).collect();
+    checked(&options, &rest);
 }
 
 #[test]

@@ -5,11 +5,11 @@ use serde_json::{Value, json};
 use std::fs;
 use std::path::Path;
 
-const ID: &str = "62223099-d90e-5d3c-a39f-5502f38b01f2";
-const FOLDER: &str =
+pub(crate) const ID: &str = "62223099-d90e-5d3c-a39f-5502f38b01f2";
+pub(crate) const FOLDER: &str =
     "nvidia/tao/pretrained_dino_coco/dino_fan_small_trainable_v1.0/pretrained_dino_coco_vdino_fan_small_trainable_v1.0";
 
-fn entry() -> Value {
+pub(crate) fn entry() -> Value {
     json!({
         "id": ID,
         "name": "DINO",
@@ -24,7 +24,7 @@ fn entry() -> Value {
 }
 
 /// Writes a tree of one model with this entry and these files in its folder.
-fn write(models: &Path, entry: &Value, files: &[&str]) {
+pub(crate) fn write(models: &Path, entry: &Value, files: &[&str]) {
     fs::create_dir_all(models.join(FOLDER)).expect("made");
     let metadata = json!({ ID: entry }).to_string();
     fs::write(models.join("ptm_metadatas.json"), metadata).expect("written");
@@ -33,7 +33,7 @@ fn write(models: &Path, entry: &Value, files: &[&str]) {
     }
 }
 
-fn check(dir: &Path, more: &[&str]) -> Transcript {
+pub(crate) fn check(dir: &Path, more: &[&str]) -> Transcript {
     Transcript::of(airlift(&[&["tao", "check", shown(dir)], more].concat()))
 }
 

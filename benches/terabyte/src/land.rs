@@ -49,6 +49,7 @@ pub(crate) fn land(tree: Tree, bundle: &Path, signers: &Path, place: &Path) -> R
         enrol: Enrol::Allowed,
         bucket: IfMissing::Create,
         read_back: false,
+        last: Vec::new(),
         workers: WORKER_COUNT,
         holder: Holder::this_process(),
         clock: now,

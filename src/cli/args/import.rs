@@ -2,7 +2,9 @@
 
 use super::look::{MediaArgs, PlacesArgs, TrustArgs};
 use super::parse;
+use super::tao::PlatformArgs;
 use airlift::format::Name;
+use airlift::pipeline::globs::Glob;
 use airlift::pipeline::import::{Destination, OnExisting, Prefix};
 use clap::ValueEnum;
 use std::num::{NonZeroU64, NonZeroUsize};
@@ -17,6 +19,9 @@ Examples:
       --map models=models/ --map datasets=-
   airlift import /media/stick --stream tao --allowed-signers signers --to dir:./store \\
       --map models=models/ --dry-run
+  airlift import /media/stick --stream tao --allowed-signers signers \\
+      --to s3://tao-storage --endpoint https://seaweed:8333 --ca-file ca.pem \\
+      --profile tao --config-env ./config.env --enrol --create-bucket
 
 Credentials come from the usual AWS environment variables and files, or --credentials-file; never
 from an option.";
@@ -42,6 +47,9 @@ pub(crate) struct ImportArgs {
     /// Read every object again after it landed, and compare
     #[arg(long)]
     pub(crate) read_back: bool,
+    /// Files that land when all others are there, by their path below the root, such as '**/*.json'
+    #[arg(long, value_name = "GLOB", value_parser = parse::glob)]
+    pub(crate) last: Vec<Glob>,
     /// Only plan: read, judge and tell
     #[arg(long)]
     pub(crate) dry_run: bool,
@@ -92,8 +100,10 @@ pub(crate) struct TargetArgs {
     #[command(flatten)]
     pub(crate) trust: TrustArgs,
     /// Where a root lands: key prefix that ends in '/', or - to leave the root out
-    #[arg(long, value_name = "ROOT=PREFIX", required = true, value_parser = mapped)]
+    #[arg(long, value_name = "ROOT=PREFIX", required_unless_present = "profile", value_parser = mapped)]
     pub(crate) map: Vec<(Name, Destination)>,
+    #[command(flatten)]
+    pub(crate) platform: PlatformArgs,
     /// Where the state of the stream lies in the store
     #[arg(long, value_name = "PREFIX", default_value = ".airlift/", value_parser = prefix)]
     pub(crate) state_prefix: Prefix,
@@ -121,7 +131,7 @@ pub(crate) struct StoreArgs {
     pub(crate) credentials_file: Option<PathBuf>,
     /// Profile in the AWS files
     #[arg(long, value_name = "NAME", help_heading = "Store")]
-    pub(crate) profile: Option<String>,
+    pub(crate) aws_profile: Option<String>,
     /// PEM file with the only certificate authorities to accept
     #[arg(long, value_name = "FILE", help_heading = "Store")]
     pub(crate) ca_file: Option<PathBuf>,

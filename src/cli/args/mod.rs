@@ -23,7 +23,7 @@ pub(crate) use output::OutputArgs;
 pub(crate) use pack::PackArgs;
 pub(crate) use parse::rate;
 pub(crate) use sign::SignArgs;
-pub(crate) use tao::{CheckArgs, InitArgs, StepsArgs, TaoArgs, TaoCommand};
+pub(crate) use tao::{CheckArgs, InitArgs, PlatformArgs, ProfileArg, StepsArgs, TaoArgs, TaoCommand};
 pub(crate) use verify::VerifyArgs;
 
 use super::failure::Failure;

@@ -1,8 +1,10 @@
 //! Arguments of `pack`.
 
 use super::parse;
+use super::tao::ProfileArg;
 use airlift::format::limits::VOLUME_LEN_DEFAULT;
 use airlift::format::{Name, Time};
+use airlift::pipeline::globs::Glob;
 use std::num::{NonZeroU64, NonZeroUsize};
 use std::path::PathBuf;
 
@@ -11,7 +13,13 @@ Examples:
   airlift pack models=./airgapped-models datasets=./data --stream tao --counter 1 --out tao-1
   airlift pack models=./models --stream tao --counter 2 --previous tao-1/head.json --out tao-2 \\
       --volume-size 4GiB --audience plant-7 --attach sbom=sbom.json --sign ~/.ssh/id_ed25519
-  airlift pack models=./models --stream tao --counter 2 --out tao-2 --dry-run";
+  airlift pack models=./models --stream tao --counter 2 --out tao-2 --dry-run
+  airlift pack models=./airgapped-models datasets=./airgapped-datasets --profile tao \\
+      --stream tao --counter 1 --out tao-1
+  airlift pack src=. --stream src --counter 1 --out src-1 --exclude .git --exclude '**/*.tmp'
+
+A GLOB is matched with the whole path below the root: '*' and '?' stand for characters of one name,
+'**' for any directories. Nothing else is left out but by a profile: no .gitignore is looked at.";
 
 /// Arguments of `pack`.
 #[derive(Debug, clap::Args)]
@@ -53,6 +61,15 @@ pub(crate) struct PackArgs {
     /// A file that travels with the bundle: its type and its path
     #[arg(long, value_name = "TYPE=FILE", value_parser = parse::named_path)]
     pub(crate) attach: Vec<(Name, PathBuf)>,
+    /// Leave out what matches below a root, a directory with all in it, such as '**/*.lock'
+    #[arg(long, value_name = "GLOB", value_parser = parse::glob)]
+    pub(crate) exclude: Vec<Glob>,
+    /// Check the root models as this platform will see it, and leave out its locks and caches
+    #[arg(long, value_name = "PLATFORM", value_enum)]
+    pub(crate) profile: Option<ProfileArg>,
+    /// The server's LOCAL_MODEL_REGISTRY, for the head: import refuses any other
+    #[arg(long, value_name = "PATH", requires = "profile")]
+    pub(crate) registry: Option<String>,
     /// Name links, pipes, sockets and the like, and leave them out
     #[arg(long)]
     pub(crate) skip_unsupported: bool,

@@ -2,6 +2,7 @@
 
 use crate::cli::size;
 use airlift::format::{Name, Time};
+use airlift::pipeline::globs::Glob;
 use std::fmt;
 use std::num::NonZeroU64;
 use std::path::PathBuf;
@@ -30,6 +31,10 @@ pub(crate) fn rate(text: &str) -> Result<NonZeroU64, String> {
 
 pub(crate) fn time(text: &str) -> Result<Time, String> {
     Time::parse(text).ok_or_else(|| "a time is written as 2030-12-31T23:59:59Z".to_owned())
+}
+
+pub(crate) fn glob(text: &str) -> Result<Glob, String> {
+    Glob::parse(text).map_err(|error| error.to_string())
 }
 
 pub(crate) fn named_path(text: &str) -> Result<(Name, PathBuf), String> {

@@ -1,6 +1,6 @@
 //! Arguments of `tao`.
 
-use clap::Subcommand;
+use clap::{Subcommand, ValueEnum};
 use std::path::PathBuf;
 
 const EXAMPLES: &str = "\
@@ -85,4 +85,29 @@ pub(crate) struct StepsArgs {
     /// File of steps, as airlift tao init writes it
     #[arg(value_name = "FILE", default_value = "airlift-tao.toml")]
     pub(crate) file: PathBuf,
+}
+
+/// For which platform a bundle is made or landed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ProfileArg {
+    /// NVIDIA TAO Finetuning Microservices
+    Tao,
+}
+
+/// The platform, and who says where it looks for its models.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub(crate) struct PlatformArgs {
+    /// Land as this platform needs it: models where it looks for them, datasets below data/, and what
+    /// it is told of the models last
+    #[arg(long, value_name = "PLATFORM", value_enum, help_heading = "Platform")]
+    pub(crate) profile: Option<ProfileArg>,
+    /// The server's LOCAL_MODEL_REGISTRY: where the models lie in the bucket
+    #[arg(long, value_name = "PATH", requires = "profile", help_heading = "Platform")]
+    pub(crate) registry: Option<String>,
+    /// The config.env that the server is started with, of which LOCAL_MODEL_REGISTRY is read
+    #[arg(long, value_name = "FILE", requires = "profile", help_heading = "Platform")]
+    pub(crate) config_env: Option<PathBuf>,
+    /// The values.yaml that the chart is installed with, of which LOCAL_MODEL_REGISTRY is read
+    #[arg(long, value_name = "FILE", requires = "profile", help_heading = "Platform")]
+    pub(crate) values: Option<PathBuf>,
 }

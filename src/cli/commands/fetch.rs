@@ -9,7 +9,7 @@ use crate::cli::report::Report;
 use crate::cli::size::{Count, Size};
 use airlift::error::Class;
 use airlift::format::OneLine;
-use airlift::machine::Machine;
+use airlift::machine::{Machine, read_limited};
 use airlift::pipeline::progress::Progress as _;
 use airlift::tao::architectures;
 use airlift::tao::catalogue::{CATALOGUE_LEN_MAX, Catalogue, RefusedRow};
@@ -22,8 +22,6 @@ use airlift::tao::fetch::{Failed, FetchError, FetchOptions, Fetched, fetch};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
-use std::fs::File;
-use std::io::Read as _;
 use std::path::Path;
 
 /// Variables that hold a key of NGC, the first that is set first.
@@ -81,11 +79,8 @@ fn read_catalogue(path: &Path) -> Result<Catalogue, Failure> {
         .map_err(|error| Failure::of(error.class(), &error).while_doing(&path.display().to_string()))
 }
 
-/// Reads one byte more than the limit at most: the parser then says that the file is too long.
 fn read(path: &Path, len_max: u64) -> Result<Vec<u8>, Failure> {
-    let mut bytes = Vec::new();
-    let read = File::open(path).and_then(|file| file.take(len_max + 1).read_to_end(&mut bytes));
-    read.map(|_| bytes).map_err(|error| Failure::io("read", path, &error))
+    read_limited(path, len_max).map_err(|error| Failure::io("read", path, &error))
 }
 
 /// Returns what a file says, else the first variable that is set.

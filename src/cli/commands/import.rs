@@ -1,5 +1,6 @@
 //! `airlift import`.
 
+use super::tao::profile::{Landing, landing};
 use super::verify::{finding_document, finding_text};
 use super::{missing, name_of, ranges};
 use crate::cli::args::{ImportArgs, TargetArgs};
@@ -12,16 +13,18 @@ use crate::cli::report::Report;
 use crate::cli::size::{Count, Size};
 use crate::cli::stores::{self, Target};
 use airlift::error::Class;
-use airlift::format::Head;
+use airlift::format::{Head, OneLine};
 use airlift::pipeline::bundle::TrustedBundle;
 use airlift::pipeline::import::{
     Holder, ImportError, ImportOptions, ImportReport, Look, Mapping, OnExisting, Plan, ReceiptSigner, Shipment, import,
     look,
 };
 use airlift::pipeline::inspect::Opened;
+use airlift::pipeline::lookup::Lookup;
 use airlift::pipeline::sign::Keygen;
 use airlift::pipeline::volumes::Volumes;
 use airlift::store::{IfMissing, Paced, Store};
+use airlift::tao::registry::Registry;
 use airlift::trust::{Enrol, Namespace, Purpose, Step};
 use serde_json::{Value, json};
 use std::fmt::Write as _;
@@ -32,11 +35,12 @@ use std::sync::Arc;
 pub(crate) fn run(args: &ImportArgs, report: &Report) -> Result<(), Failure> {
     let ready = Ready::new(&args.target, report)?;
     note_strays(&ready.opened, &args.media, report)?;
-    let mut options = ready.options(&args.target)?;
+    let (mut options, landing) = ready.options(&args.target)?;
     options.on_existing = args.on_existing.choice();
     options.enrol = if args.enrol { Enrol::Allowed } else { Enrol::NotAsked };
     options.bucket = if args.create_bucket { IfMissing::Create } else { IfMissing::Refuse };
     options.read_back = args.read_back;
+    options.last = args.last.iter().cloned().chain(landing.last.iter().cloned()).collect();
     options.workers = args.workers;
     let shipment = ready.shipment()?;
     let progress = Shown::new(report);
@@ -45,14 +49,14 @@ pub(crate) fn run(args: &ImportArgs, report: &Report) -> Result<(), Failure> {
     if args.dry_run {
         let looked = look(&shipment, &ready.target.store, &options, &progress);
         progress.finish();
-        return print_look(shipment.bundle.head(), &looked?, report);
+        return print_look(shipment.bundle.head(), &looked?, landing.registry.as_ref(), report);
     }
     let sign = args.receipt_key.as_deref().map(|key| receipt_signer(key, shipment.bundle.head()));
     let sign: Option<&ReceiptSigner<'_>> = sign.as_ref().map(|sign| sign as &ReceiptSigner<'_>);
     let imported = import(&shipment, &store, &options, sign, &progress);
     progress.finish();
     let imported = imported?;
-    print(shipment.bundle, &imported, &ready.target.name, report)
+    print(shipment.bundle, &imported, (&ready.target.name, landing.registry.as_ref()), report)
 }
 
 /// Everything that `import`, `status` and `abort` need, opened.
@@ -79,9 +83,14 @@ impl Ready {
         Ok(Shipment { bundle, volumes: &self.volumes, signatures, authority: self.files.authority() })
     }
 
-    pub(crate) fn options(&self, args: &TargetArgs) -> Result<ImportOptions, Failure> {
-        let map = Mapping::new(args.map.iter().cloned(), &args.state_prefix).map_err(ImportError::from)?;
-        Ok(ImportOptions {
+    /// Returns what the arguments ask for, and where a profile has the roots land.
+    pub(crate) fn options(&self, args: &TargetArgs) -> Result<(ImportOptions, Landing), Failure> {
+        let bundle = self.shipment()?.bundle;
+        let roots = if args.platform.profile.is_some() { Lookup::new().roots(bundle)? } else { Vec::new() };
+        let landing = landing(&args.platform, &args.map, (bundle.head(), &roots))?;
+        let map = args.map.iter().chain(&landing.map).cloned();
+        let map = Mapping::new(map, &args.state_prefix).map_err(ImportError::from)?;
+        let options = ImportOptions {
             map,
             state_prefix: args.state_prefix.clone(),
             state_directory: stores::state_directory(args.state.as_deref())?,
@@ -90,10 +99,12 @@ impl Ready {
             enrol: Enrol::NotAsked,
             bucket: IfMissing::Refuse,
             read_back: false,
+            last: Vec::new(),
             workers: NonZeroUsize::MIN,
             holder: Holder::this_process(),
             clock: now,
-        })
+        };
+        Ok((options, landing))
     }
 }
 
@@ -108,24 +119,31 @@ fn receipt_signer<'a>(
     }
 }
 
-fn print_look(head: &Head, looked: &Look, report: &Report) -> Result<(), Failure> {
+fn print_look(head: &Head, looked: &Look, registry: Option<&Registry>, report: &Report) -> Result<(), Failure> {
     let document = json!({
         "result": "would import",
         "stream": head.stream.as_str(),
         "counter": head.counter,
         "step": step_name(looked.step),
         "plan": plan_document(&looked.plan),
+        "registry": registry.map(Registry::as_str),
         "absent_volumes": looked.absent_volumes.iter().map(|one| one.number()).collect::<Vec<_>>(),
     });
     let mut text = format!("would import: {}, {}\n", name_of(head), step_name(looked.step));
     plan_text(&looked.plan, &mut text);
+    registry_text(registry, &mut text);
     if !looked.absent_volumes.is_empty() {
         let _ = writeln!(text, "not here      volumes {} of {}", ranges(&looked.absent_volumes), head.volumes.count);
     }
     report.result(&document, &text)
 }
 
-fn print(bundle: &TrustedBundle, imported: &ImportReport, store: &str, report: &Report) -> Result<(), Failure> {
+fn print(
+    bundle: &TrustedBundle,
+    imported: &ImportReport,
+    (store, registry): (&str, Option<&Registry>),
+    report: &Report,
+) -> Result<(), Failure> {
     let head = bundle.head();
     for finding in &imported.findings {
         finding_text(finding).lines().for_each(|line| report.note(line));
@@ -141,6 +159,7 @@ fn print(bundle: &TrustedBundle, imported: &ImportReport, store: &str, report: &
         "store": store,
         "step": step_name(imported.step),
         "plan": plan_document(&imported.plan),
+        "registry": registry.map(Registry::as_str),
         "landed": imported.landed_count,
         "sent_bytes": imported.sent_len,
         "missing_volumes": imported.missing_volumes.iter().map(|one| one.number()).collect::<Vec<_>>(),
@@ -150,6 +169,7 @@ fn print(bundle: &TrustedBundle, imported: &ImportReport, store: &str, report: &
         "orphans": imported.orphan_count,
         "waiting": imported.waiting_count,
         "open_uploads": imported.open_upload_count,
+        "held_back": imported.held_count,
         "receipt": imported.receipt,
     });
     let mut text = format!("{result}: {}, to {store}\n", name_of(head));
@@ -157,10 +177,14 @@ fn print(bundle: &TrustedBundle, imported: &ImportReport, store: &str, report: &
     let _ = writeln!(text, "landed        {landed}, {sent} sent");
     let there = (imported.plan.landed_count, imported.plan.landed_len);
     let _ = writeln!(text, "there before  {}, {}", Count(there.0, "file"), Size(there.1));
+    registry_text(registry, &mut text);
     if imported.open_upload_count + imported.waiting_count > 0 {
         let (uploads, packs) =
             (Count(imported.open_upload_count, "upload"), Count(imported.waiting_count, "waiting pack"));
         let _ = writeln!(text, "unfinished    {uploads}, {packs}");
+    }
+    if imported.held_count > 0 {
+        let _ = writeln!(text, "held back     {}, until all others are there", Count(imported.held_count, "file"));
     }
     report.result(&document, &text)?;
     class.map_or(Ok(()), |class| Err(failure_of(head, imported, class)))
@@ -186,10 +210,17 @@ const fn step_name(step: Step) -> &'static str {
     }
 }
 
+fn registry_text(registry: Option<&Registry>, text: &mut String) {
+    if let Some(registry) = registry {
+        let _ = writeln!(text, "models        below {}", OneLine(registry.as_str()));
+    }
+}
+
 fn plan_document(plan: &Plan) -> Value {
     json!({
         "send": plan.send_count,
         "send_bytes": plan.send_len,
+        "last": plan.last_count,
         "landed": plan.landed_count,
         "landed_bytes": plan.landed_len,
         "skipped": plan.skipped_count,
@@ -204,9 +235,12 @@ fn plan_document(plan: &Plan) -> Value {
 fn plan_text(plan: &Plan, text: &mut String) {
     let _ = writeln!(text, "to send       {}, {}", Count(plan.send_count, "file"), Size(plan.send_len));
     let _ = writeln!(text, "there before  {}, {}", Count(plan.landed_count, "file"), Size(plan.landed_len));
-    for (name, count) in
-        [("replaced", plan.replaced_count), ("skipped", plan.skipped_count), ("left out", plan.left_out_count)]
-    {
+    for (name, count) in [
+        ("of them last", plan.last_count),
+        ("replaced", plan.replaced_count),
+        ("skipped", plan.skipped_count),
+        ("left out", plan.left_out_count),
+    ] {
         if count > 0 {
             let _ = writeln!(text, "{name:<13} {}", Count(count, "file"));
         }

@@ -1,6 +1,7 @@
 //! `airlift pack`.
 
 use super::sign::sign;
+use super::tao::profile::{self, Checked};
 use super::{name_of, workers};
 use crate::cli::args::PackArgs;
 use crate::cli::failure::Failure;
@@ -15,14 +16,14 @@ use airlift::error::Class;
 use airlift::format::head::Release;
 use airlift::format::limits::HEAD_LEN_MAX;
 use airlift::format::{Name, OneLine};
-use airlift::machine::Machine;
+use airlift::machine::{Machine, read_limited};
+use airlift::pipeline::globs::Glob;
 use airlift::pipeline::pack::{CodecFigures, Figures, PackError, PackOptions, PackReport, pack};
 use airlift::pipeline::walk::{Links, Refusals, Roots, Unsupported, WalkError, WalkOptions, walk};
 use airlift::trust::UntrustedHead;
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::fs::File;
-use std::io::Read as _;
 use std::path::Path;
 
 /// Memory for the chunk index, in bytes.
@@ -32,19 +33,24 @@ pub(crate) const SORT_BUDGET_LEN: usize = 64 << 20;
 
 pub(crate) fn run(args: &PackArgs, report: &Report) -> Result<(), Failure> {
     let previous = args.previous.as_deref().map(|path| read_previous(path, &args.stream)).transpose()?;
-    let options = options_of(args, previous);
+    let mut options = options_of(args, previous);
+    let checked = profile::check_roots(args, &mut options, report)?;
     if args.dry_run {
-        return dry_run(&options, report);
+        return dry_run(args, &options, checked.as_ref(), report);
     }
     let progress = Shown::new(report);
     let packed = pack(&options, &PacedProgress::new(&progress, args.bwlimit));
     progress.finish();
     let packed = packed.map_err(|error| name_refused(error, report))?;
     note_skipped(&packed.skipped, report);
+    let excluded = Excluded::new(&options.exclude, &packed.excluded);
+    excluded.note_unused(args.exclude.len(), report);
     for key in &args.sign {
         sign(&packed.head.encode(), &args.out, key)?;
     }
-    report.result(&document(&packed, &args.out), &text(&packed, &args.out, !args.sign.is_empty()))
+    let said = (&excluded, checked.as_ref());
+    let text = text(&packed, said, &args.out, !args.sign.is_empty());
+    report.result(&document(&packed, said, &args.out), &text)
 }
 
 fn options_of(args: &PackArgs, previous: Option<Release>) -> PackOptions {
@@ -52,6 +58,7 @@ fn options_of(args: &PackArgs, previous: Option<Release>) -> PackOptions {
         roots: args.roots.clone(),
         links: if args.follow_inside { Links::FollowInside } else { Links::Refuse },
         unsupported: if args.skip_unsupported { Unsupported::Skip } else { Unsupported::Refuse },
+        exclude: args.exclude.clone(),
         out: args.out.clone(),
         stream: args.stream.clone(),
         counter: args.counter,
@@ -64,14 +71,12 @@ fn options_of(args: &PackArgs, previous: Option<Release>) -> PackOptions {
         not_after: args.not_after,
         audience: args.audience.clone(),
         attachments: args.attach.clone(),
+        ext: BTreeMap::new(),
     }
 }
 
 fn read_previous(path: &Path, stream: &Name) -> Result<Release, Failure> {
-    let mut bytes = Vec::new();
-    File::open(path)
-        .and_then(|file| file.take(HEAD_LEN_MAX + 1).read_to_end(&mut bytes))
-        .map_err(|error| Failure::io("read", path, &error))?;
+    let bytes = read_limited(path, HEAD_LEN_MAX).map_err(|error| Failure::io("read", path, &error))?;
     let shown = path.display();
     let head = UntrustedHead::decode(&bytes).map_err(|error| {
         let message = format!("{shown} is no head: {error}");
@@ -86,11 +91,12 @@ fn read_previous(path: &Path, stream: &Name) -> Result<Release, Failure> {
 }
 
 /// Lists what would be packed and writes nothing but private files for the sort.
-fn dry_run(options: &PackOptions, report: &Report) -> Result<(), Failure> {
+fn dry_run(args: &PackArgs, options: &PackOptions, checked: Option<&Checked>, report: &Report) -> Result<(), Failure> {
     let scratch = Scratch::new()?;
     let roots = Roots::open(&options.roots, options.links).map_err(PackError::from)?;
     let walk_options = WalkOptions {
         unsupported: options.unsupported,
+        exclude: options.exclude.clone(),
         own_dirs: Vec::new(),
         state_dir: scratch.path().to_owned(),
         machine: Machine::default(),
@@ -101,6 +107,8 @@ fn dry_run(options: &PackOptions, report: &Report) -> Result<(), Failure> {
     progress.finish();
     let walked = walked.map_err(|error| name_refused(error.into(), report))?;
     note_skipped(&walked.skipped, report);
+    let excluded = Excluded::new(&options.exclude, &walked.excluded);
+    excluded.note_unused(args.exclude.len(), report);
     let totals = walked.entries.totals();
     let document = json!({
         "result": "would pack",
@@ -108,10 +116,13 @@ fn dry_run(options: &PackOptions, report: &Report) -> Result<(), Failure> {
         "directories": totals.directory_count,
         "bytes": totals.total_len,
         "skipped": walked.skipped.count(),
+        "excluded": excluded.document(),
+        "tao": checked.map(Checked::document),
     });
     let (files, bytes) = (Count(totals.file_count, "file"), Size(totals.total_len));
     let directories = Count(totals.directory_count, "empty directory");
-    report.result(&document, &format!("would pack: {files}, {bytes}, {directories}\n"))
+    let platform = checked.map(Checked::text).unwrap_or_default();
+    report.result(&document, &format!("would pack: {files}, {bytes}, {directories}\n{}{platform}", excluded.text()))
 }
 
 /// Prints what the roots hold that can't be carried, one line each.
@@ -137,7 +148,43 @@ fn name_all(verb: &str, refusals: &Refusals, report: &Report) {
     }
 }
 
-fn text(packed: &PackReport, out: &Path, is_signed: bool) -> String {
+/// What the globs have left out.
+struct Excluded<'a> {
+    globs: &'a [Glob],
+    counts: &'a [u64],
+}
+
+impl<'a> Excluded<'a> {
+    const fn new(globs: &'a [Glob], counts: &'a [u64]) -> Excluded<'a> {
+        Excluded { globs, counts }
+    }
+
+    /// Names those of the first globs, which were asked for, that left out nothing.
+    fn note_unused(&self, asked_count: usize, report: &Report) {
+        for (glob, _) in self.globs.iter().zip(self.counts).take(asked_count).filter(|(_, count)| **count == 0) {
+            report.note(&format!("nothing is left out by {glob}"));
+        }
+    }
+
+    fn text(&self) -> String {
+        match self.counts.iter().sum() {
+            0 => String::new(),
+            count => format!("left out      {}\n", Count(count, "entry")),
+        }
+    }
+
+    fn document(&self) -> Value {
+        let counted = self.globs.iter().zip(self.counts);
+        counted.map(|(glob, count)| json!({ "glob": glob.to_string(), "entries": count })).collect()
+    }
+}
+
+fn text(
+    packed: &PackReport,
+    (excluded, checked): (&Excluded<'_>, Option<&Checked>),
+    out: &Path,
+    is_signed: bool,
+) -> String {
     let head = &packed.head;
     let shown = OneLine(out.to_string_lossy()).to_string();
     let mut text = String::new();
@@ -147,6 +194,8 @@ fn text(packed: &PackReport, out: &Path, is_signed: bool) -> String {
         let _ = writeln!(text, "resumed       behind volume {}", volume.number());
     }
     let _ = writeln!(text, "content       {}, {}", Size(head.totals.bytes), Count(head.totals.files, "file"));
+    text.push_str(&excluded.text());
+    text.push_str(&checked.map(Checked::text).unwrap_or_default());
     let ratio = Percent { part: head.volumes.length, whole: head.totals.bytes };
     let volumes = Count(u64::from(head.volumes.count), "volume");
     let _ = writeln!(text, "stored        {}, {ratio} of the content, in {volumes}", Size(head.volumes.length));
@@ -177,7 +226,7 @@ const fn codecs(figures: &Figures) -> [(&'static str, CodecFigures); 3] {
     [("planes", figures.planes), ("zstd", figures.zstd), ("as it is", figures.stored)]
 }
 
-fn document(packed: &PackReport, out: &Path) -> Value {
+fn document(packed: &PackReport, (excluded, checked): (&Excluded<'_>, Option<&Checked>), out: &Path) -> Value {
     json!({
         "result": if packed.figures.is_some() { "packed" } else { "packed before" },
         "bundle": out,
@@ -185,6 +234,8 @@ fn document(packed: &PackReport, out: &Path) -> Value {
         "figures": packed.figures,
         "resumed_behind": packed.resumed_behind.map(|volume| volume.number()),
         "skipped": packed.skipped.count(),
+        "excluded": excluded.document(),
+        "tao": checked.map(Checked::document),
     })
 }
 

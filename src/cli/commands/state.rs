@@ -15,7 +15,7 @@ use std::fmt::Write as _;
 
 pub(crate) fn status(args: &StatusArgs, report: &Report) -> Result<(), Failure> {
     let ready = Ready::new(&args.target, report)?;
-    let options = ready.options(&args.target)?;
+    let (options, _) = ready.options(&args.target)?;
     let shipment = ready.shipment()?;
     let status = import::status(&shipment, &ready.target.store, &options)?;
     let head = shipment.bundle.head();
@@ -54,7 +54,7 @@ fn status_text(status: &Status, opened_at: Option<Time>, text: &mut String) {
 
 pub(crate) fn abort(args: &AbortArgs, report: &Report) -> Result<(), Failure> {
     let ready = Ready::new(&args.target, report)?;
-    let options = ready.options(&args.target)?;
+    let (options, _) = ready.options(&args.target)?;
     let shipment = ready.shipment()?;
     let progress = Shown::new(report);
     let aborted = import::abort(&shipment, &ready.target.store, &options, &|| progress.is_cancelled())?;

@@ -53,7 +53,7 @@ pub(crate) const SETTINGS: &[Setting] = &[
     // A demo must not reach the store of every day.
     Setting { not_of: &["demo"], variables: &["AWS_ENDPOINT_URL"], ..setting("endpoint", Kind::Text) },
     Setting { variables: &["AWS_REGION", "AWS_DEFAULT_REGION"], ..setting("region", Kind::Text) },
-    Setting { variables: &["AWS_PROFILE"], ..setting("profile", Kind::Text) },
+    Setting { variables: &["AWS_PROFILE"], ..setting("aws_profile", Kind::Text) },
     Setting {
         variables: &["AWS_ACCESS_KEY_ID", "AWS_SHARED_CREDENTIALS_FILE"],
         ..setting("credentials_file", Kind::Path)

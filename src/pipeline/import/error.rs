@@ -2,8 +2,9 @@
 
 use super::mapping::MappingError;
 use crate::error::Class;
-use crate::format::EntryPath;
+use crate::format::{EntryPath, Shown};
 use crate::pipeline::bundle::BundleError;
+use crate::pipeline::globs::Glob;
 use crate::store::{Key, StoreError};
 use crate::trust::{ReleaseError, TrustError};
 use std::io;
@@ -16,6 +17,12 @@ pub enum ImportError {
     /// The roots do not map to prefixes.
     #[error(transparent)]
     Mapping(#[from] MappingError),
+    /// A glob of files that land last matches none: one was meant.
+    #[error("no file of the bundle matches {glob}", glob = Shown(.glob.to_string()))]
+    NothingLast {
+        /// The glob.
+        glob: Glob,
+    },
     /// Manifest or pack table can't be used.
     #[error(transparent)]
     Bundle(#[from] BundleError),
@@ -112,6 +119,7 @@ impl ImportError {
     pub fn class(&self) -> Class {
         match self {
             ImportError::Mapping(error) => error.class(),
+            ImportError::NothingLast { .. } => Class::Usage,
             ImportError::Bundle(error) => error.class(),
             ImportError::Store(error) => error.class(),
             ImportError::Trust(error) => error.class(),

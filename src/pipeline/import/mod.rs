@@ -35,6 +35,7 @@ use crate::format::{SignatureFile, Time};
 use crate::machine::Machine;
 use crate::media::MetaFile;
 use crate::pipeline::bundle::{Bundle, MetaSource, TrustedBundle};
+use crate::pipeline::globs::Glob;
 use crate::pipeline::lookup::Lookup;
 use crate::pipeline::progress::Progress;
 use crate::pipeline::resolve::Resolver;
@@ -56,7 +57,7 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use transfer::Transfer;
+use transfer::{Transfer, Turn};
 use uploads::Uploads;
 
 /// Most runs over the packs: the second takes up what had to wait, the third what a server dropped.
@@ -95,6 +96,8 @@ pub struct ImportOptions {
     pub bucket: IfMissing,
     /// Whether every object is read again after it landed.
     pub read_back: bool,
+    /// The files that land when all others have landed.
+    pub last: Vec<Glob>,
     /// How many packs are decoded at a time.
     pub workers: NonZeroUsize,
     /// Who imports.
@@ -140,6 +143,8 @@ pub struct ImportReport {
     pub waiting_count: u64,
     /// Uploads that are open until missing parts come.
     pub open_upload_count: u64,
+    /// Files that come last and are held back, since not all others are there.
+    pub held_count: u64,
     /// The receipt, where everything has arrived.
     pub receipt: Option<Receipt>,
 }
@@ -425,7 +430,7 @@ impl Landing<'_> {
         let orphan_count = self.abort_orphans(&uploads)?;
         let spool = Spool::open(session.store, &session.keys)?;
         session.progress.begin("import", plan.send_len, plan.send_count);
-        self.run(outcome, &uploads, &spool, plan.send_count)?;
+        let held_count = self.run(outcome, &uploads, &spool, &plan)?;
         uploads.sync()?;
         self.slots.finish().map_err(|source| self.state_error(source))?;
         session.local.finish_release(&session.head().content_id)?;
@@ -445,6 +450,7 @@ impl Landing<'_> {
             orphan_count,
             waiting_count: facts.spooled.len() as u64,
             open_upload_count: uploads.open_uploads().len() as u64,
+            held_count,
             receipt: None,
         };
         if self.has_arrived(&report) {
@@ -456,17 +462,19 @@ impl Landing<'_> {
         Ok(report)
     }
 
+    /// Runs over the packs, for the files that come last only when all others are there; returns how
+    /// many of them are held back.
     fn run(
         &self,
         outcome: &Outcome,
         uploads: &Uploads<'_>,
         spool: &Spool<'_>,
-        send_count: u64,
-    ) -> Result<(), ImportError> {
+        plan: &Plan,
+    ) -> Result<u64, ImportError> {
         let session = self.session;
         let lookup = Lookup::new();
         let resolver = Resolver::new(session.shipment.bundle, session.shipment.volumes, &lookup, spool);
-        let transfer = Transfer {
+        let mut transfer = Transfer {
             bundle: session.shipment.bundle,
             resolver: &resolver,
             spool,
@@ -481,23 +489,19 @@ impl Landing<'_> {
                 progress: session.progress,
             },
             is_partial: !session.absent_volumes().is_empty(),
-            send_count,
+            send_count: plan.send_count,
+            turn: Turn::Others,
         };
-        for _ in 0..RUN_COUNT_MAX {
-            let waiting_before = std::mem::take(&mut outcome.facts().spooled);
-            outcome.facts().missing_volumes.clear();
-            transfer.run()?;
-            if outcome.must_stop() {
-                return Ok(());
-            }
-            let lost = outcome.take_lost_uploads();
-            let waiting = outcome.facts().spooled.clone();
-            // What had to wait may have its targets now; what waits again waits for volumes.
-            if !lost && (waiting.is_empty() || waiting == waiting_before) {
-                return Ok(());
-            }
+        repeat(&transfer, outcome)?;
+        if plan.last_count == 0 || outcome.must_stop() {
+            return Ok(plan.last_count);
         }
-        Ok(())
+        if outcome.landed_count.load(Ordering::Relaxed) < plan.send_count - plan.last_count {
+            return Ok(plan.last_count);
+        }
+        transfer.turn = Turn::Last;
+        repeat(&transfer, outcome)?;
+        Ok(0)
     }
 
     /// Aborts uploads at our keys that the journal does not know.
@@ -564,6 +568,25 @@ impl Landing<'_> {
     fn state_error(&self, source: std::io::Error) -> ImportError {
         ImportError::State { path: self.slots_path.to_owned(), source }
     }
+}
+
+/// Takes the packs up to [`RUN_COUNT_MAX`] times: what had to wait may have its targets then.
+fn repeat(transfer: &Transfer<'_>, outcome: &Outcome) -> Result<(), ImportError> {
+    for _ in 0..RUN_COUNT_MAX {
+        let waiting_before = std::mem::take(&mut outcome.facts().spooled);
+        outcome.facts().missing_volumes.clear();
+        transfer.run()?;
+        if outcome.must_stop() {
+            return Ok(());
+        }
+        let lost = outcome.take_lost_uploads();
+        let waiting = outcome.facts().spooled.clone();
+        // What had to wait may have its targets now; what waits again waits for volumes.
+        if !lost && (waiting.is_empty() || waiting == waiting_before) {
+            return Ok(());
+        }
+    }
+    Ok(())
 }
 
 fn stream_of<'a>(shipment: &'a Shipment<'_>) -> &'a crate::format::Name {

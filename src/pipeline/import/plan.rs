@@ -9,6 +9,7 @@ use crate::format::manifest::FileFacts;
 use crate::format::walk::Item;
 use crate::format::{Mark, Name};
 use crate::pipeline::bundle::Bundle;
+use crate::pipeline::globs::first_match;
 use crate::pipeline::lookup::{FoundEntry, Lookup};
 use crate::pipeline::progress::Progress;
 use crate::store::{Key, Listed, Store, StoreError, Tag, paging};
@@ -27,6 +28,8 @@ pub struct Plan {
     pub send_count: u64,
     /// Their bytes.
     pub send_len: u64,
+    /// Those of them that are sent when all others are there.
+    pub last_count: u64,
     /// Files that are there already.
     pub landed_count: u64,
     /// Their bytes.
@@ -154,6 +157,8 @@ impl Planner<'_> {
     /// Walks the manifest once: every key must be possible, and every entry is counted.
     fn count(&self) -> Result<Plan, ImportError> {
         let mut plan = Plan::default();
+        let last = &self.options.last;
+        let mut is_met = vec![false; last.len()];
         for item in self.bundle.items() {
             let Item::Entry(entry) = item? else { continue };
             let Some(file) = &entry.file else {
@@ -161,6 +166,10 @@ impl Planner<'_> {
                 continue;
             };
             self.progress.advance(0, 1);
+            let is_last = first_match(last, entry.path.root(), entry.path.below_root());
+            for (glob, is_met) in last.iter().zip(&mut is_met).skip(is_last.unwrap_or(last.len())) {
+                *is_met |= glob.matches(entry.path.root(), entry.path.below_root());
+            }
             let Some(key) = self.options.map.key(&entry.path)? else {
                 plan.left_out_count += 1;
                 continue;
@@ -180,11 +189,15 @@ impl Planner<'_> {
                 slot => {
                     plan.replaced_count += u64::from(matches!(slot, Slot::Replace(_)));
                     plan.send_count += 1;
+                    plan.last_count += u64::from(is_last.is_some());
                     plan.send_len += file.len;
                 }
             }
         }
-        Ok(plan)
+        match last.iter().zip(is_met).find(|(_, is_met)| !is_met) {
+            Some((glob, _)) => Err(ImportError::NothingLast { glob: glob.clone() }),
+            None => Ok(plan),
+        }
     }
 
     fn set(&self, entry: u64, slot: &Slot) -> Result<(), ImportError> {

@@ -10,6 +10,7 @@ use crate::format::index::{Index, RowSource};
 use crate::format::manifest::FileFacts;
 use crate::format::{Digest, Proven};
 use crate::pipeline::bundle::TrustedBundle;
+use crate::pipeline::globs::first_match;
 use crate::pipeline::lookup::Located;
 use crate::pipeline::reader::{CopyRead, PackReader};
 use crate::pipeline::resolve::{ResolveError, Resolver, SparePacks as _};
@@ -35,6 +36,26 @@ const READ_LEN: u64 = 4 << 20;
 /// Raw packs in memory beside those in the hands of workers: in flight to the store.
 const SPARE_BUFFER_COUNT: usize = 1;
 
+/// Which files are put.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Turn {
+    /// All but those that come last.
+    Others,
+    /// All.
+    Last,
+}
+
+/// When a piece has to be put.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Need {
+    /// Now.
+    Now,
+    /// When all other files are there.
+    Later,
+    /// It is there already, is left out or is no file.
+    Never,
+}
+
 /// One run over the packs at hand.
 pub(super) struct Transfer<'a> {
     pub(super) bundle: &'a TrustedBundle,
@@ -45,6 +66,8 @@ pub(super) struct Transfer<'a> {
     pub(super) is_partial: bool,
     /// Files that are still to be sent.
     pub(super) send_count: u64,
+    /// Which of them may be sent now.
+    pub(super) turn: Turn,
 }
 
 /// The packs of one part, or a pack of whole entries.
@@ -158,7 +181,7 @@ impl Transfer<'_> {
     /// Tells the upload of a large file how many parts it has, once its last piece is met.
     fn note_part_count(&self, piece: &Piece, hands: &Hands) -> Result<(), ImportError> {
         let Some(file) = piece.file.filter(|_| piece.part.is_last && piece.part.number > 1) else { return Ok(()) };
-        let is_open = matches!(self.slot(piece.entry)?, Slot::Nothing | Slot::Replace(_));
+        let is_open = matches!(self.slot(piece.entry)?, Slot::Nothing | Slot::Replace(_)) && !self.is_held(piece);
         let Some(key) = self.putter.options.map.key(&piece.path)?.filter(|_| is_open) else { return Ok(()) };
         if self.putter.uploads.set_part_count(piece.entry, piece.part.number) {
             let kind = Compressibility::Incompressible;
@@ -170,35 +193,47 @@ impl Transfer<'_> {
 
     /// Tells whether a task is still needed and its bytes are at hand; notes what is missing.
     fn is_at_hand(&self, packs: &[PackContent]) -> Result<bool, ImportError> {
-        let mut needed = false;
-        let mut skipped = false;
+        let (mut needed, mut held, mut skipped) = (false, false, false);
         for piece in packs.iter().flat_map(|content| &content.pieces) {
-            needed |= self.is_needed(piece)?;
+            match self.need(piece)? {
+                Need::Now => needed = true,
+                Need::Later => held = true,
+                Need::Never => {}
+            }
             skipped |= self.is_partial && matches!(self.slot(piece.entry)?, Slot::Skipped(_));
         }
-        if !needed && !skipped {
+        if !needed && !held && !skipped {
             return Ok(false);
         }
         for content in packs {
             let Some(place) = content.pack.place else { return Ok(false) };
             if self.resolver.sources(content.number, &content.pack).is_empty() {
-                if needed {
+                if needed || held {
                     self.putter.outcome.facts().missing_volumes.insert(place.volume);
                 }
                 return Ok(false);
             }
         }
-        Ok(true)
+        Ok(needed || skipped || (held && self.is_partial))
     }
 
-    fn is_needed(&self, piece: &Piece) -> Result<bool, ImportError> {
+    fn need(&self, piece: &Piece) -> Result<Need, ImportError> {
         if piece.file.is_none() || self.putter.options.map.key(&piece.path)?.is_none() {
-            return Ok(false);
+            return Ok(Need::Never);
         }
         if matches!(self.slot(piece.entry)?, Slot::Landed(_) | Slot::Skipped(_)) {
-            return Ok(false);
+            return Ok(Need::Never);
         }
-        Ok(!part_number(piece).is_some_and(|number| self.putter.uploads.has_part(piece.entry, number)))
+        if part_number(piece).is_some_and(|number| self.putter.uploads.has_part(piece.entry, number)) {
+            return Ok(Need::Never);
+        }
+        Ok(if self.is_held(piece) { Need::Later } else { Need::Now })
+    }
+
+    /// Tells whether a piece is of a file whose turn has not come.
+    fn is_held(&self, piece: &Piece) -> bool {
+        let (last, path) = (&self.putter.options.last, &piece.path);
+        self.turn == Turn::Others && first_match(last, path.root(), path.below_root()).is_some()
     }
 
     fn slot(&self, entry: u64) -> Result<Slot, ImportError> {
@@ -385,7 +420,7 @@ impl Transfer<'_> {
                 start += len;
             }
         }
-        self.keep_skipped(task)
+        self.keep_for_later(task)
     }
 
     /// Hands over the whole files of a pack, small ones in batches that leave no hand without any.
@@ -424,7 +459,7 @@ impl Transfer<'_> {
         kind: Compressibility,
     ) -> Result<Option<Job>, ImportError> {
         let Some(file) = piece.file else { return Ok(None) };
-        if !self.is_needed(piece)? {
+        if self.need(piece)? != Need::Now {
             return Ok(None);
         }
         let Some(key) = self.putter.options.map.key(&piece.path)? else { return Ok(None) };
@@ -440,14 +475,16 @@ impl Transfer<'_> {
         }))
     }
 
-    /// Spools packs of files that are skipped as foreign while later packs may refer to them.
-    fn keep_skipped(&self, task: &Task) -> Result<(), ImportError> {
+    /// Spools packs of files that make no object now, while later packs may refer to them and their volumes
+    /// may be gone when their turn comes.
+    fn keep_for_later(&self, task: &Task) -> Result<(), ImportError> {
         if !self.is_partial {
             return Ok(());
         }
         for content in &task.packs {
             for piece in &content.pieces {
-                if matches!(self.slot(piece.entry)?, Slot::Skipped(_)) {
+                let is_skipped = matches!(self.slot(piece.entry)?, Slot::Skipped(_));
+                if is_skipped || self.need(piece)? == Need::Later {
                     self.spool_from_media(content)?;
                     break;
                 }

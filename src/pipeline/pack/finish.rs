@@ -11,10 +11,8 @@ use crate::format::limits::{PAGE_COUNT_MAX, ROOTS_LEN_MAX};
 use crate::format::manifest::{FileFacts, ManifestEncoder, ManifestRoot, part_bound};
 use crate::format::packs::{PackRoot, PackTableEncoder};
 use crate::format::{Digest, Mark, Sha256, Structure};
-use crate::machine::{Machine, MachineFile};
-use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::{self, BufReader, BufWriter, Read as _, Write as _};
+use crate::machine::{Machine, MachineFile, read_limited};
+use std::io::{self, BufWriter, Write as _};
 use std::path::{Path, PathBuf};
 
 /// Writes everything but the volumes and returns the head.
@@ -73,7 +71,7 @@ pub(super) fn finish(
         totals,
         attachments: attachments.iter().map(|one| one.facts.clone()).collect(),
         critical: Vec::new(),
-        ext: BTreeMap::new(),
+        ext: options.ext.clone(),
     };
     head.check().map_err(PackError::Head)?;
     // The head last: while it is missing, the bundle is not finished.
@@ -187,11 +185,7 @@ fn copy_attachments(state: &State, attachments: &[Attached]) -> Result<(), PackE
 
 /// Reads an attachment, one byte more than `len_max` at most.
 pub(super) fn read_attachment(path: &Path, len_max: u64) -> Result<Vec<u8>, PackError> {
-    let failed = PackError::io("read", path);
-    let mut bytes = Vec::new();
-    let file = File::open(path).map_err(&failed)?;
-    BufReader::new(file).take(len_max + 1).read_to_end(&mut bytes).map_err(&failed)?;
-    Ok(bytes)
+    read_limited(path, len_max).map_err(PackError::io("read", path))
 }
 
 fn plain_file(bytes: &[u8]) -> PlainFile {

@@ -29,11 +29,14 @@ pub use error::PackError;
 
 use crate::error::Class;
 use crate::format::head::{Attachment, Head, Release};
-use crate::format::limits::{ATTACHMENT_COUNT_MAX, ATTACHMENT_LEN_MAX, COUNTER_MAX, PACK_RAW_LEN, VOLUME_LEN_MIN};
+use crate::format::limits::{
+    ATTACHMENT_COUNT_MAX, ATTACHMENT_LEN_MAX, COUNTER_MAX, EXT_COUNT_MAX, PACK_RAW_LEN, VOLUME_LEN_MIN,
+};
 use crate::format::manifest::part_bound;
 use crate::format::packs::VolumeNumber;
 use crate::format::{Name, Sha256, Time};
 use crate::machine::Machine;
+use crate::pipeline::globs::Glob;
 use crate::pipeline::progress::Progress;
 use crate::pipeline::spill::ChunkIndex;
 use crate::pipeline::walk::{
@@ -50,6 +53,7 @@ use recover::Recovered;
 use sequence::Sequencer;
 use serde::{Deserialize, Serialize};
 use state::State;
+use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::thread::{Scope, ScopedJoinHandle};
@@ -73,6 +77,8 @@ pub struct PackOptions {
     pub links: Links,
     /// What is done with entries that cannot be carried.
     pub unsupported: Unsupported,
+    /// What is left out, a directory with all below it.
+    pub exclude: Vec<Glob>,
     /// The bundle directory: new, empty, or begun by an earlier run with the same arguments.
     pub out: PathBuf,
     /// The stream of the release.
@@ -97,6 +103,8 @@ pub struct PackOptions {
     pub audience: Option<Name>,
     /// Files that travel with the bundle: type and path.
     pub attachments: Vec<(Name, PathBuf)>,
+    /// What the head says under names of its own (F-120), each value at most 1 KiB.
+    pub ext: BTreeMap<Name, String>,
 }
 
 /// What came of packing.
@@ -108,8 +116,11 @@ pub struct PackReport {
     pub figures: Option<Figures>,
     /// The last volume that an earlier run had finished.
     pub resumed_behind: Option<VolumeNumber>,
-    /// Entries that were left out.
+    /// Entries that can't be carried and were left out.
     pub skipped: Refusals,
+    /// How many entries each glob has left out, as [`Walked::excluded`]; empty where the bundle had been
+    /// finished before.
+    pub excluded: Vec<u64>,
 }
 
 /// How the rows of a bundle are carried, in bytes.
@@ -164,14 +175,15 @@ pub fn pack_on(machine: &Machine, options: &PackOptions, progress: &dyn Progress
     if let Some(bytes) = state::finished_head(machine, &options.out)? {
         let head = Head::decode(&bytes).map_err(PackError::Head)?;
         check_finished(options, &head)?;
-        return Ok(PackReport { head, figures: None, resumed_behind: None, skipped: Refusals::default() });
+        let (skipped, excluded) = (Refusals::default(), Vec::new());
+        return Ok(PackReport { head, figures: None, resumed_behind: None, skipped, excluded });
     }
     let attachments = attach(&options.attachments)?;
     let roots = Roots::open(&options.roots, options.links)?;
     let state = State::open(machine, options, &attachments)?;
     let listed = list(options, &state, &roots, progress);
     let listed = listed.and_then(|walked| check_entries(options, &walked.entries, progress).map(|()| walked));
-    let Walked { entries, skipped } = match listed {
+    let Walked { entries, skipped, excluded } = match listed {
         // Whoever follows what a refusal says repeats with other arguments: no state may hold them to these.
         Err(error) if matches!(error.class(), Class::Refused | Class::Usage) => {
             state.abandon()?;
@@ -201,12 +213,12 @@ pub fn pack_on(machine: &Machine, options: &PackOptions, progress: &dyn Progress
     };
     let head = finish::finish(&state, options, &attachments, &last_line)?;
     state.remove()?;
-    Ok(PackReport { head, figures: Some(last_line.figures), resumed_behind, skipped })
+    Ok(PackReport { head, figures: Some(last_line.figures), resumed_behind, skipped, excluded })
 }
 
 /// Checks what can be checked without any file.
 fn check(options: &PackOptions) -> Result<(), PackError> {
-    let PackOptions { volume_len, counter, previous, not_after, created_at, attachments, .. } = options;
+    let PackOptions { volume_len, counter, previous, not_after, created_at, attachments, ext, .. } = options;
     if *volume_len < VOLUME_LEN_MIN {
         return Err(PackError::VolumeTooSmall { volume_len: *volume_len });
     }
@@ -222,6 +234,9 @@ fn check(options: &PackOptions) -> Result<(), PackError> {
     if attachments.len() > ATTACHMENT_COUNT_MAX {
         return Err(PackError::TooManyAttachments { count: attachments.len() });
     }
+    if ext.len() > EXT_COUNT_MAX || !ext.values().all(|value| Head::may_say(value)) {
+        return Err(PackError::Argument { field: "ext", why: "it is at most 64 texts of 1 KiB of printable ASCII" });
+    }
     Ok(())
 }
 
@@ -236,6 +251,7 @@ fn check_finished(options: &PackOptions, head: &Head) -> Result<(), PackError> {
         (head.not_after == options.not_after, "end of validity"),
         (head.audience == options.audience, "audience"),
         (head.attachments.iter().map(kinds).eq(attached), "set of attachments"),
+        (head.ext == options.ext, "set of further facts"),
     ];
     match difference.into_iter().find(|(is_same, _)| !is_same) {
         Some((_, argument)) => Err(PackError::OtherArguments { path: options.out.clone(), argument }),
@@ -258,6 +274,7 @@ fn attach(attachments: &[(Name, PathBuf)]) -> Result<Vec<Attached>, PackError> {
 fn list(options: &PackOptions, state: &State, roots: &Roots, progress: &dyn Progress) -> Result<Walked, PackError> {
     let walk_options = WalkOptions {
         unsupported: options.unsupported,
+        exclude: options.exclude.clone(),
         own_dirs: vec![state.out.clone()],
         state_dir: state.dir.clone(),
         machine: state.machine.clone(),

@@ -11,6 +11,7 @@ use crate::format::{Name, Sha256, Time};
 use crate::machine::{Lock, Machine};
 use crate::pipeline::walk::{Links, Unsupported};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
@@ -46,6 +47,7 @@ struct Arguments {
     roots: Vec<(Name, String)>,
     follows_links: bool,
     skips_unsupported: bool,
+    exclude: Vec<String>,
     stream: Name,
     counter: u64,
     volume_len: u64,
@@ -53,6 +55,7 @@ struct Arguments {
     not_after: Option<Time>,
     audience: Option<Name>,
     attachments: Vec<(Name, u64, Sha256)>,
+    ext: BTreeMap<Name, String>,
     created_at: Time,
 }
 
@@ -64,12 +67,16 @@ impl Arguments {
         };
         let mut roots: Vec<_> = options.roots.iter().map(root).collect();
         roots.sort();
+        let mut exclude: Vec<String> = options.exclude.iter().map(ToString::to_string).collect();
+        exclude.sort();
+        exclude.dedup();
         let attached = |one: &Attached| (one.facts.kind.clone(), one.facts.length, one.facts.sha256);
         Arguments {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             roots,
             follows_links: options.links == Links::FollowInside,
             skips_unsupported: options.unsupported == Unsupported::Skip,
+            exclude,
             stream: options.stream.clone(),
             counter: options.counter,
             volume_len: options.volume_len,
@@ -77,6 +84,7 @@ impl Arguments {
             not_after: options.not_after,
             audience: options.audience.clone(),
             attachments: attachments.iter().map(attached).collect(),
+            ext: options.ext.clone(),
             created_at: options.created_at,
         }
     }
@@ -88,6 +96,7 @@ impl Arguments {
             (self.roots == other.roots, "set of roots"),
             (self.follows_links == other.follows_links, "choice about links"),
             (self.skips_unsupported == other.skips_unsupported, "choice about entries that cannot be carried"),
+            (self.exclude == other.exclude, "set of globs to leave out"),
             (self.stream == other.stream, "stream"),
             (self.counter == other.counter, "counter"),
             (self.volume_len == other.volume_len, "volume size"),
@@ -95,6 +104,7 @@ impl Arguments {
             (self.not_after == other.not_after, "end of validity"),
             (self.audience == other.audience, "audience"),
             (self.attachments == other.attachments, "set of attachments"),
+            (self.ext == other.ext, "set of further facts"),
         ]
         .into_iter()
         .find_map(|(is_same, argument)| (!is_same).then_some(argument))

@@ -19,6 +19,7 @@ use crate::format::Name;
 use crate::format::limits::{FILE_LEN_MAX, PATH_LEN_MAX, TOTAL_LEN_MAX};
 use crate::format::path::{PathRule, check_segment};
 use crate::machine::Machine;
+use crate::pipeline::globs::{self, Glob};
 use crate::pipeline::progress::Progress;
 use crate::pipeline::spill::Sorter;
 use link::{ResolveError, Resolved};
@@ -54,6 +55,8 @@ pub enum Unsupported {
 pub struct WalkOptions {
     /// What is done with entries that cannot be carried.
     pub unsupported: Unsupported,
+    /// What is left out, a directory with all below it.
+    pub exclude: Vec<Glob>,
     /// Directories that the packer writes; no root may hold one or lie in one.
     pub own_dirs: Vec<PathBuf>,
     /// Where the list of entries and spill files go.
@@ -69,8 +72,11 @@ pub struct WalkOptions {
 pub struct Walked {
     /// The entries to pack.
     pub entries: SortedEntries,
-    /// What was left out; empty unless that was asked for.
+    /// What can't be carried and was left out; empty unless that was asked for.
     pub skipped: Refusals,
+    /// How many entries each glob has left out, in their order. A directory counts as one, and an entry
+    /// for the first glob that matches.
+    pub excluded: Vec<u64>,
 }
 
 /// Lists all entries of the roots: regular files, and directories with no entry below them.
@@ -85,7 +91,13 @@ pub fn walk(roots: &Roots, options: &WalkOptions, progress: &dyn Progress) -> Re
     progress.begin("list", 0, 0);
     let entries = Sorter::new(&options.state_dir, options.budget_len / 4 * 3);
     let twins = Twins::new(&options.state_dir, options.budget_len / 4);
-    let mut found = Collected { entries, twins, refusals: Refusals::default(), totals: Totals::default() };
+    let mut found = Collected {
+        entries,
+        twins,
+        refusals: Refusals::default(),
+        totals: Totals::default(),
+        excluded: vec![0; options.exclude.len()],
+    };
     for root in roots.iter() {
         let dir = root.dir.as_fd();
         let path = root.name.as_str().as_bytes().to_vec();
@@ -116,6 +128,7 @@ struct Collected {
     twins: Twins,
     refusals: Refusals,
     totals: Totals,
+    excluded: Vec<u64>,
 }
 
 impl Collected {
@@ -137,7 +150,7 @@ impl Collected {
             return Err(WalkError::TotalTooLong { total_len });
         }
         let entries = SortedEntries::write(&options.machine, &options.state_dir, sorted, progress)?;
-        Ok(Walked { entries, skipped: self.refusals })
+        Ok(Walked { entries, skipped: self.refusals, excluded: self.excluded })
     }
 }
 
@@ -205,6 +218,10 @@ impl Walker<'_> {
     }
 
     fn item(&mut self, dir: BorrowedFd<'_>, key: &Key, name: &CStr, hint: FileType) -> Result<(), WalkError> {
+        // First of all: what could not be carried can be left out as well.
+        if self.is_excluded() {
+            return Ok(());
+        }
         let text = match self.checked(name) {
             Ok(text) => text,
             Err(rule) => {
@@ -231,6 +248,21 @@ impl Walker<'_> {
             self.found.twins.add(key, text)?;
         }
         Ok(())
+    }
+
+    /// Tells whether the entry is to be left out, and counts it; the path is that of the entry.
+    fn is_excluded(&mut self) -> bool {
+        if self.options.exclude.is_empty() {
+            return false;
+        }
+        let root = self.name.as_str();
+        // Of a name that is no text, what is none matches '?' and '*'.
+        let below = String::from_utf8_lossy(self.path.get(root.len() + 1..).unwrap_or_default());
+        let found = globs::first_match(&self.options.exclude, root, &below);
+        if let Some(count) = found.and_then(|position| self.found.excluded.get_mut(position)) {
+            *count += 1;
+        }
+        found.is_some()
     }
 
     /// Returns the text of a name that an entry may have; the path is that of the entry.

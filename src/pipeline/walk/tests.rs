@@ -1,6 +1,7 @@
 use super::*;
 use crate::error::Class;
 use crate::pipeline::progress::Quiet;
+use std::ffi::OsStr;
 use std::fs;
 use std::io::{Read as _, Write as _};
 use std::os::unix::ffi::OsStrExt as _;
@@ -58,6 +59,7 @@ impl Tree {
     fn options(&self, unsupported: Unsupported) -> WalkOptions {
         WalkOptions {
             unsupported,
+            exclude: Vec::new(),
             own_dirs: vec![self.state()],
             state_dir: self.state(),
             machine: Machine::default(),
@@ -483,6 +485,51 @@ fn the_packers_own_directories_are_kept_out() {
         let error = walk(&roots, &options, &Quiet).expect_err("inside");
         assert_eq!(error.class(), Class::Usage, "{error}");
     }
+}
+
+#[test]
+fn what_a_glob_matches_is_left_out_with_all_below_it_and_counted() {
+    let tree = Tree::new();
+    for path in ["keep", "a.lock", "d/b.lock", "d/keep", "x/.cache/huggingface/deep/file", "x/.cache/other", "gone/y"] {
+        tree.file(path, b"content");
+    }
+    // What could not be carried is left out as well, and is no reason to refuse.
+    rustix::fs::mknodat(rustix::fs::CWD, tree.root().join("d/p.lock"), FileType::Fifo, Mode::from_raw_mode(0o600), 0)
+        .expect("pipe");
+    fs::write(tree.root().join(OsStr::from_bytes(b"\xff.lock")), b"content").expect("file");
+    symlink("/etc", tree.root().join("x/.cache/huggingface/link")).expect("link");
+    let globs = ["**/*.lock", "**/.cache/huggingface", "gone/*", "never"];
+    let exclude = globs.map(|glob| Glob::parse(glob).expect(glob)).to_vec();
+    let options = WalkOptions { exclude, ..tree.options(Unsupported::Refuse) };
+    let walked = walk(&tree.roots(Links::Refuse), &options, &Quiet).expect("packable");
+    assert_eq!(listed(&walked), ["m/d/keep", "m/gone", "m/keep", "m/x/.cache/other"]);
+    assert_eq!((walked.excluded, walked.skipped.count()), (vec![4, 1, 1, 0], 0));
+}
+
+#[test]
+fn a_directory_that_is_left_out_is_not_entered() {
+    let tree = Tree::new();
+    tree.file("d/deep/file", b"content");
+    tree.file("keep", b"content");
+    let exclude = vec![Glob::parse("d").expect("a glob")];
+    let options = WalkOptions { exclude, ..tree.options(Unsupported::Refuse) };
+    // Whoever enters it meets a pipe and refuses all.
+    rustix::fs::mknodat(rustix::fs::CWD, tree.root().join("d/pipe"), FileType::Fifo, Mode::from_raw_mode(0o600), 0)
+        .expect("pipe");
+    let walked = walk(&tree.roots(Links::Refuse), &options, &Quiet).expect("packable");
+    assert_eq!((listed(&walked), walked.excluded), (vec!["m/keep".to_owned()], vec![1]));
+}
+
+#[test]
+fn files_that_say_what_git_ignores_are_files_like_any_other() {
+    let tree = Tree::new();
+    tree.file(".gitignore", b"*\n");
+    tree.file("d/.gitignore", b"*\n");
+    tree.file("d/weights.pth", b"content");
+    tree.file(".git/info/exclude", b"*\n");
+    tree.file(".ignore", b"*\n");
+    let expected = ["m/.git/info/exclude", "m/.gitignore", "m/.ignore", "m/d/.gitignore", "m/d/weights.pth"];
+    assert_eq!(listed(&tree.walk().expect("packable")), expected);
 }
 
 #[test]

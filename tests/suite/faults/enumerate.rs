@@ -4,12 +4,13 @@
 
 use super::crash::{Source, small_tree};
 use super::disk::{EIO, ENOSPC, Recorder, Trouble, state_of};
-use super::scene::{Extent, Host, Release, Scene};
+use super::scene::{Extent, Host, Release, Scene, last_at};
 use super::unruly::{Odds, Shelf, Unruly};
 use crate::fixture::scratch;
 use airlift::error::Class;
 use airlift::format::Time;
 use airlift::machine::Machine;
+use airlift::pipeline::globs::Glob;
 use airlift::pipeline::import::{ImportError, ImportReport};
 use airlift::pipeline::pack::{pack, pack_on};
 use airlift::pipeline::progress::Quiet;
@@ -57,6 +58,7 @@ struct Case<'a> {
     before: Option<&'a Release>,
     shelf: Arc<Shelf>,
     directory: tempfile::TempDir,
+    last: Vec<Glob>,
 }
 
 impl<'a> Case<'a> {
@@ -65,11 +67,19 @@ impl<'a> Case<'a> {
         let shelf = Shelf::new(scene.releases.iter().map(|release| &release.objects), counter);
         let before = is_update.then_some(&scene.releases[0]);
         let release = &scene.releases[usize::from(is_update)];
-        let case = Case { release, before, shelf: Arc::new(shelf), directory: scratch() };
+        let case = Case { release, before, shelf: Arc::new(shelf), directory: scratch(), last: Vec::new() };
         if let Some(before) = before {
             case.import(before, Machine::default(), case.calm()).expect("the release before");
         }
         case
+    }
+
+    /// Has the large file come last, else the first by key.
+    fn with_one_last(self) -> Case<'a> {
+        let objects = &self.release.objects;
+        let (key, _) = objects.iter().min_by_key(|(_, bytes)| bytes.len() <= 1 << 20).expect("some object");
+        self.shelf.expect_last(key, objects);
+        Case { last: vec![last_at(key)], ..self }
     }
 
     fn calm(&self) -> Unruly {
@@ -82,7 +92,8 @@ impl<'a> Case<'a> {
 
     fn import(&self, release: &Release, machine: Machine, store: Unruly) -> Result<ImportReport, ImportError> {
         let store: Arc<dyn Store> = Arc::new(store);
-        Host::new(machine, self.state()).import(release, std::slice::from_ref(&release.whole), &store, &|_| ())
+        let media = std::slice::from_ref(&release.whole);
+        Host::new(machine, self.state()).import(release, media, &store, &|options| options.last = self.last.clone())
     }
 
     /// Repeats the import with nothing in its way.
@@ -96,12 +107,12 @@ impl<'a> Case<'a> {
     }
 }
 
-/// Lets each fault befall each of these calls; returns how many there were.
-fn enumerate_calls(scene: &Scene, is_update: bool, calls: &[Call]) -> u64 {
+/// Lets each fault befall each of these calls of an import; returns how many there were.
+fn enumerate_calls<'a>(new_case: impl Fn() -> Case<'a>, calls: &[Call]) -> u64 {
     let mut count = 0;
     for (&call, odds) in calls.iter().flat_map(|call| faults().map(|odds| (call, odds))) {
         for number in 0.. {
-            let case = Case::new(scene, is_update);
+            let case = new_case();
             let store: Arc<Unruly> = Arc::new(Unruly::once(&case.shelf, odds, (call, number)));
             let about = format!("{call} number {number}, {odds:?}");
             let host = Host::new(Machine::default(), case.state());
@@ -109,7 +120,7 @@ fn enumerate_calls(scene: &Scene, is_update: bool, calls: &[Call]) -> u64 {
                 case.release,
                 std::slice::from_ref(&case.release.whole),
                 &(Arc::clone(&store) as _),
-                &|_| (),
+                &|options| options.last = case.last.clone(),
             );
             if let Err(error) = &ended {
                 let class = error.class();
@@ -128,13 +139,21 @@ fn enumerate_calls(scene: &Scene, is_update: bool, calls: &[Call]) -> u64 {
 
 #[test]
 fn whatever_befalls_any_call_of_the_store_repeating_completes_the_import() {
-    let counts = [false, true].map(|is_update| enumerate_calls(&SMALL, is_update, &CALLS));
+    let counts = [false, true].map(|is_update| enumerate_calls(|| Case::new(&SMALL, is_update), &CALLS));
     assert!(counts.iter().all(|&count| count >= 150), "{counts:?} faults");
 }
 
 #[test]
 fn whatever_befalls_any_call_for_an_upload_repeating_completes_the_import() {
-    let count = enumerate_calls(&PARTS, false, &UPLOAD_CALLS);
+    let count = enumerate_calls(|| Case::new(&PARTS, false), &UPLOAD_CALLS);
+    assert!(count >= 20, "{count} faults");
+}
+
+#[test]
+fn whatever_befalls_any_call_what_comes_last_is_there_only_when_all_others_are() {
+    let count = enumerate_calls(|| Case::new(&SMALL, false).with_one_last(), &CALLS);
+    assert!(count >= 150, "{count} faults");
+    let count = enumerate_calls(|| Case::new(&PARTS, false).with_one_last(), &UPLOAD_CALLS);
     assert!(count >= 20, "{count} faults");
 }
 

@@ -7,6 +7,7 @@ use airlift::format::{Head, SignatureFile};
 use airlift::machine::Machine;
 use airlift::media::Medium;
 use airlift::pipeline::bundle::{BundleError, TrustedBundle, sources_of};
+use airlift::pipeline::globs::Glob;
 use airlift::pipeline::import::{Holder, ImportError, ImportOptions, ImportReport, ReceiptSigner, Shipment, import_on};
 use airlift::pipeline::progress::Quiet;
 use airlift::pipeline::volumes::Volumes;
@@ -216,6 +217,15 @@ fn steady_state(store: &dyn Store) -> BTreeMap<String, Vec<u8>> {
         state.insert(listed.key, bytes.to_vec());
     }
     state
+}
+
+/// Returns the glob of the file that lands at a key.
+pub(crate) fn last_at(key: &str) -> Glob {
+    let (root, below) = match key.strip_prefix("registry/models/") {
+        Some(below) => ("models", below),
+        None => ("datasets", key.strip_prefix("data/").expect("a key of a scene")),
+    };
+    Glob::parse(below).expect("a glob").of_root(&name(root))
 }
 
 /// Where an importer runs, and as whom.

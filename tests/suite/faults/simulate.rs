@@ -3,13 +3,14 @@
 //!
 //! `AIRLIFT_SIM_SEEDS` says how many seeds are tried, `AIRLIFT_SIM_FROM` which is the first.
 
-use super::scene::{Extent, Host, Release, Scene};
+use super::scene::{Extent, Host, Release, Scene, last_at};
 use super::unruly::{Odds, Shelf, Unruly};
 use crate::fixture::{objects, scratch};
 use crate::tree::Random;
 use airlift::error::Class;
 use airlift::format::Digest;
 use airlift::machine::{Gate, Machine, Step};
+use airlift::pipeline::globs::Glob;
 use airlift::pipeline::import::{Holder, ImportError, ImportReport, OnExisting};
 use airlift::store::Store;
 use std::io;
@@ -176,6 +177,8 @@ struct Run<'a> {
     shelf: Arc<Shelf>,
     states: [PathBuf; 2],
     holders: [Holder; 2],
+    /// The file that comes last, where one does.
+    last: Option<Glob>,
 }
 
 fn simulate(seed: u64) -> Result<(), String> {
@@ -201,6 +204,7 @@ fn simulate(seed: u64) -> Result<(), String> {
         shelf: Arc::new(Shelf::new(scene.releases.iter().map(|release| &release.objects), 1 + u64::from(is_update))),
         states: ["one", "two"].map(|name| directory.path().join(name)),
         holders: [own, others[random.below(2) as usize].clone()],
+        last: None,
     };
     if is_update {
         let before = &scene.releases[0];
@@ -212,6 +216,7 @@ fn simulate(seed: u64) -> Result<(), String> {
         let (key, bytes) = keys[random.below(keys.len() as u64) as usize];
         run.shelf.put_stranger(key, bytes);
     }
+    let run = Run { last: run.draw_last(is_update), ..run };
     for number in 0..1 + random.below(3) {
         run.attempts(number, &mut random)?;
     }
@@ -220,6 +225,22 @@ fn simulate(seed: u64) -> Result<(), String> {
 }
 
 impl Run<'_> {
+    /// Draws a file that comes last, and has the shelf expect it. A store that lies keeps no order, and what
+    /// is the same in the release before is there from the start.
+    fn draw_last(&self, is_update: bool) -> Option<Glob> {
+        let mut random = Random::new(self.seed ^ 0x1a57);
+        if random.below(2) == 0 || self.weather.lie.is_some() || self.weather.stranger {
+            return None;
+        }
+        let objects = &self.release.objects;
+        let key = objects.keys().nth(random.below(objects.len() as u64) as usize).expect("one of them");
+        if is_update && self.scene.releases[0].objects.get(key) == Some(&objects[key]) {
+            return None;
+        }
+        self.shelf.expect_last(key, objects);
+        Some(last_at(key))
+    }
+
     /// Makes an attempt, or two side by side.
     fn attempts(&self, number: u64, random: &mut Random) -> Result<(), String> {
         let media: Vec<Vec<PathBuf>> = (0..2).map(|_| self.media(random)).collect();
@@ -273,6 +294,7 @@ impl Run<'_> {
         let store: Arc<dyn Store> = Arc::new(Unruly::new(&self.shelf, odds, seed));
         host.import(release, media, &store, &|options| {
             options.read_back = odds.lost > 0;
+            options.last = self.last.iter().filter(|_| std::ptr::eq(release, self.release)).cloned().collect();
             // In the end, and now and then before it, what is in the way is replaced.
             if self.weather.stranger && seed.is_multiple_of(3) {
                 options.on_existing = OnExisting::Replace;

@@ -71,6 +71,8 @@ pub(crate) struct Shelf {
     /// What is in the key of everything that the import under way keeps in the store.
     staging: String,
     late: Mutex<Vec<(String, Deed)>>,
+    /// The key of the object that comes last, and all objects of its release.
+    last: Mutex<Option<(String, BTreeMap<String, Bytes>)>>,
     breaches: Mutex<Vec<String>>,
 }
 
@@ -84,7 +86,13 @@ impl Shelf {
         }
         let staging = format!("/releases/{counter}-");
         let allowed = Mutex::new(allowed);
-        Shelf { store: MemoryStore::new(), allowed, staging, late: Mutex::default(), breaches: Mutex::default() }
+        let (late, last, breaches) = (Mutex::default(), Mutex::default(), Mutex::default());
+        Shelf { store: MemoryStore::new(), allowed, staging, late, last, breaches }
+    }
+
+    /// Expects from now on that the object at a key is there only when all others of its release are.
+    pub(crate) fn expect_last(&self, key: &str, objects: &BTreeMap<String, Bytes>) {
+        *self.last.lock().expect("no panic elsewhere") = Some((key.to_owned(), objects.clone()));
     }
 
     /// Does what was put off.
@@ -121,6 +129,23 @@ impl Shelf {
         if !allowed.get(key).is_some_and(|allowed| allowed.contains(&found)) {
             let breach = format!("{key} is visible with {} bytes that nobody signed", found.len());
             self.breaches.lock().expect("no panic elsewhere").push(breach);
+        }
+        self.check_order();
+    }
+
+    /// Notes what is not there although the object that comes last is.
+    fn check_order(&self) {
+        let last = self.last.lock().expect("no panic elsewhere");
+        let Some((last, due)) = last.as_ref() else { return };
+        let is_there = |key: &String| {
+            let read = self.store.read(&Key::parse(key).expect("a key"), 0..due[key].len() as u64);
+            read.is_ok_and(|bytes| bytes == due[key])
+        };
+        if !is_there(last) {
+            return;
+        }
+        if let Some(missing) = due.keys().find(|key| !is_there(key)) {
+            self.breaches.lock().expect("no panic elsewhere").push(format!("{last} is there before {missing}"));
         }
     }
 

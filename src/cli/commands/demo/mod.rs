@@ -29,7 +29,7 @@ use airlift::store::IfMissing;
 use airlift::trust::{AllowedSigners, Authority, Enrol, Revoked, Terms};
 use key::DemoKey;
 use serde_json::{Value, json};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::fs::{self, OpenOptions};
 use std::num::NonZeroUsize;
@@ -152,6 +152,7 @@ impl Demo {
             roots: vec![root("models")?, root("datasets")?],
             links: Links::Refuse,
             unsupported: Unsupported::Refuse,
+            exclude: Vec::new(),
             out: self.bundle(),
             stream: self.stream.clone(),
             counter: 1,
@@ -164,6 +165,7 @@ impl Demo {
             not_after: None,
             audience: None,
             attachments: Vec::new(),
+            ext: BTreeMap::new(),
         };
         let started = Instant::now();
         let packed = pack(&options, &self.progress)?;
@@ -237,6 +239,7 @@ impl Demo {
             enrol: Enrol::Allowed,
             bucket: IfMissing::Create,
             read_back: false,
+            last: Vec::new(),
             workers: WORKERS,
             holder: Holder::this_process(),
             clock: now,

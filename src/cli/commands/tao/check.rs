@@ -10,27 +10,41 @@ use crate::cli::scratch::Scratch;
 use crate::cli::size::Count;
 use airlift::error::Class;
 use airlift::format::{Name, OneLine};
+use airlift::pipeline::globs::Glob;
 use airlift::pipeline::walk::Links;
 use airlift::tao::check::Checked;
 use airlift::tao::metadata::METADATA_NAME;
-use airlift::tao::tree::{LookOptions, TreeError, check_models, splits};
+use airlift::tao::tree::{LookOptions, Split, TreeError, check_models, splits};
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 pub(crate) fn run(args: &CheckArgs, report: &Report) -> Result<(), Failure> {
     let tree = Tree::of(&args.dir)?;
-    let scratch = Scratch::new()?;
-    let options = LookOptions {
-        links: if args.follow_inside { Links::FollowInside } else { Links::Refuse },
-        state_dir: scratch.path().to_owned(),
-        budget_len: SORT_BUDGET_LEN,
-    };
-    let progress = Shown::new(report);
-    let checked = check_models(&tree.models, &options, &progress);
-    progress.finish();
-    let checked = checked?;
+    let links = if args.follow_inside { Links::FollowInside } else { Links::Refuse };
+    let checked = look(&tree.models, links, &[], report)?;
     report.result(&tree.document(&checked), &tree.text(&checked))?;
+    refuse_flaws(&checked)
+}
+
+/// Looks at the models of a root as the platform will see them, without what is excluded.
+pub(super) fn look(
+    models: &(Name, PathBuf),
+    links: Links,
+    exclude: &[Glob],
+    report: &Report,
+) -> Result<Checked, Failure> {
+    let scratch = Scratch::new()?;
+    let (state_dir, exclude) = (scratch.path().to_owned(), exclude.to_vec());
+    let options = LookOptions { links, exclude, state_dir, budget_len: SORT_BUDGET_LEN };
+    let progress = Shown::new(report);
+    let checked = check_models(models, &options, &progress);
+    progress.finish();
+    Ok(checked?)
+}
+
+/// Ends the command where something would break the platform.
+pub(super) fn refuse_flaws(checked: &Checked) -> Result<(), Failure> {
     match checked.refused.len() {
         0 => Ok(()),
         count => {
@@ -38,6 +52,22 @@ pub(crate) fn run(args: &CheckArgs, report: &Report) -> Result<(), Failure> {
             Err(Failure::new(Class::Refused, message, "correct what is named above and repeat the command"))
         }
     }
+}
+
+/// Says which parts of the guide's layout a directory of datasets has.
+pub(super) fn datasets_text(datasets: &Path) -> String {
+    let named = |split: &Split| if split.is_empty { format!("{} (empty)", split.name) } else { split.name.to_owned() };
+    match splits(datasets) {
+        none if none.is_empty() => "without train, val or test".to_owned(),
+        found => format!("with {}", found.iter().map(named).collect::<Vec<_>>().join(", ")),
+    }
+}
+
+/// Returns the names of the parts that a directory of datasets has: all, and those with nothing in them.
+pub(super) fn split_names(datasets: &Path) -> (Vec<&'static str>, Vec<&'static str>) {
+    let found = splits(datasets);
+    let empty = found.iter().filter(|split| split.is_empty).map(|split| split.name).collect();
+    (found.iter().map(|split| split.name).collect(), empty)
 }
 
 /// The directories that are looked at.
@@ -66,10 +96,7 @@ impl Tree {
             let _ = writeln!(text, "note: {}", OneLine(remark.to_string()));
         }
         if let Some(datasets) = &self.datasets {
-            let found = splits(datasets).join(", ");
-            let found =
-                if found.is_empty() { "without train, val or test".to_owned() } else { format!("with {found}") };
-            let _ = writeln!(text, "datasets: {}, {found}", OneLine(datasets.to_string_lossy()));
+            let _ = writeln!(text, "datasets: {}, {}", OneLine(datasets.to_string_lossy()), datasets_text(datasets));
         }
         let verb = if checked.refused.is_empty() { "good" } else { "not good" };
         let entries = Count(checked.entry_count, "entry");
@@ -80,6 +107,7 @@ impl Tree {
     fn document(&self, checked: &Checked) -> Value {
         let refused: Vec<String> = checked.refused.iter().map(ToString::to_string).collect();
         let named: Vec<String> = checked.named.iter().map(ToString::to_string).collect();
+        let (splits, empty_splits) = self.datasets.as_deref().map(split_names).unzip();
         json!({
             "result": if refused.is_empty() { "good" } else { "refused" },
             "models": self.models.1,
@@ -87,7 +115,8 @@ impl Tree {
             "refused": refused,
             "notes": named,
             "datasets": self.datasets,
-            "splits": self.datasets.as_deref().map(splits),
+            "splits": splits,
+            "empty_splits": empty_splits,
         })
     }
 }

@@ -1,6 +1,7 @@
 //! `airlift tao`.
 
 mod check;
+pub(super) mod profile;
 mod steps;
 
 use crate::cli::args::{TaoArgs, TaoCommand};

@@ -42,6 +42,8 @@ mod s3_server;
 mod source;
 #[cfg(feature = "s3")]
 mod standin;
+#[cfg(feature = "s3")]
+mod steps;
 mod stores;
 mod tao;
 mod tree;

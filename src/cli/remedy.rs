@@ -11,8 +11,8 @@ use airlift::pipeline::trust_files::TrustFileError;
 use airlift::pipeline::walk::WalkError;
 use airlift::store::StoreError;
 use airlift::tao::fetch::FetchError;
-use airlift::tao::fetch::http::HttpError;
 use airlift::tao::fetch::remote::RemoteError;
+use airlift::tao::http::HttpError;
 use airlift::tao::tree::TreeError;
 use airlift::trust::{ReleaseError, TrustError};
 

@@ -201,7 +201,7 @@ impl Landed {
         session.load(&id).map_err(|error| self.because(error))?;
         let listed = match session.models() {
             Ok(listed) => listed,
-            Err(error @ ApiError::ListBroken { .. }) => return Err(self.blame(session, error)?),
+            Err(error @ ApiError::ListBroken { .. }) => return Err(self.blame(session, error)),
             Err(error) => return Err(error.into()),
         };
         Ok(self.compare(id, listed))
@@ -219,14 +219,16 @@ impl Landed {
     }
 
     /// Names the entry that breaks the list, where it can be told.
-    fn blame(&self, session: &Session<'_>, error: ApiError) -> Result<RegisterError, ApiError> {
-        Ok(match session.poison()? {
-            Some(entry) => {
+    fn blame(&self, session: &Session<'_>, error: ApiError) -> RegisterError {
+        match session.poison() {
+            Ok(Some(entry)) => {
                 let is_ours = self.metadata.entries().any(|(key, _)| key == entry);
                 RegisterError::ListBroken { entry, is_ours, source: Box::new(error) }
             }
-            None => error.into(),
-        })
+            Err(stopped @ ApiError::Stopped) => stopped.into(),
+            // That it can't be told is no news beside a list that is broken.
+            Ok(None) | Err(_) => error.into(),
+        }
     }
 
     fn compare(&self, workspace: String, listed: Vec<ListedModel>) -> Registered {
@@ -282,5 +284,65 @@ impl Standing {
         };
         let files = (self.found == Found::Nothing).then(|| Problem::NoFiles { folder: self.folder.clone() });
         listing.into_iter().chain(files).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::format::Proven;
+    use crate::store::{Attributes, Condition, MemoryStore};
+    use serde_json::json;
+
+    fn landed(files: &[&str]) -> Landed {
+        let entry = |id: &str, path: &str| {
+            json!({
+                "id": id, "name": "n", "network_arch": "dino", "dataset_type": "object_detection",
+                "accepted_dataset_intents": [], "actions": ["train"], "created_on": "2025-01-02T03:04:05Z",
+                "ngc_path": path,
+            })
+        };
+        let metadata = json!({ "1": entry("1", "a/b:1"), "2": entry("2", "c/d:1"), "3": entry("3", "e/f:1") });
+        let (store, registry) = (MemoryStore::default(), Registry::parse("m").expect("a folder"));
+        let put = |path: &str, bytes: Vec<u8>| {
+            let key = registry.key(path).expect("a key");
+            store.put(&key, &Proven::record(bytes), &Attributes::default(), &Condition::Any).expect("put");
+        };
+        put(METADATA_NAME, metadata.to_string().into_bytes());
+        files.iter().for_each(|path| put(path, b"weights".to_vec()));
+        Landed::read(&store, &registry).expect("read")
+    }
+
+    fn listed(models: &[(&str, Option<&str>)]) -> Vec<ListedModel> {
+        let model =
+            |(id, path): &(&str, Option<&str>)| ListedModel { id: (*id).to_owned(), ngc_path: path.map(str::to_owned) };
+        models.iter().map(model).collect()
+    }
+
+    #[test]
+    fn an_entry_is_whole_when_it_is_listed_with_its_path_and_has_a_file() {
+        let landed = landed(&["a/b/1/b_v1/x.pth", "c/d/1/d_v1/x.pth", "e/f/1/x.pth"]);
+        let list = listed(&[("1", Some("a/b:1")), ("2", Some("c/d:2")), ("9", None), ("9", None)]);
+        let registered = landed.compare("w".to_owned(), list);
+        let problems: Vec<Vec<Problem>> = registered.entries.iter().map(Standing::problems).collect();
+        let no_files = Problem::NoFiles { folder: "m/e/f/1/f_v1".to_owned() };
+        assert_eq!(
+            problems,
+            [vec![], vec![Problem::OtherPath { found: "c/d:2".to_owned() }], vec![Problem::NotListed, no_files]]
+        );
+        assert_eq!((registered.visible_count(), registered.found_count(), registered.other_count), (1, 2, 2));
+        let others = Remark::Others { count: 1, example: "e/f/1/x.pth".to_owned() };
+        assert!(registered.remarks.contains(&others), "{:?}", registered.remarks);
+    }
+
+    #[test]
+    fn a_platform_that_looks_elsewhere_is_told_from_one_that_does_not_see() {
+        let landed = landed(&[]);
+        let because = |key: &str| {
+            let cause = LoadCause::NoObject { key: key.to_owned() };
+            landed.because(ApiError::NotLoaded { cause })
+        };
+        assert!(matches!(because("n/ptm_metadatas.json"), RegisterError::OtherRegistry { .. }));
+        assert!(matches!(because("m/ptm_metadatas.json"), RegisterError::Api(ApiError::NotLoaded { .. })));
     }
 }

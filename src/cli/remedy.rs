@@ -10,9 +10,11 @@ use airlift::pipeline::sign::SignError;
 use airlift::pipeline::trust_files::TrustFileError;
 use airlift::pipeline::walk::WalkError;
 use airlift::store::StoreError;
+use airlift::tao::api::{ApiError, LoadCause};
 use airlift::tao::fetch::FetchError;
-use airlift::tao::fetch::http::HttpError;
 use airlift::tao::fetch::remote::RemoteError;
+use airlift::tao::http::HttpError;
+use airlift::tao::register::RegisterError;
 use airlift::tao::registry::RegistryError;
 use airlift::tao::tree::TreeError;
 use airlift::trust::{ReleaseError, TrustError};
@@ -115,6 +117,47 @@ pub(crate) fn of_fetch(error: &FetchError) -> &'static str {
         FetchError::Remote(RemoteError::Http(HttpError::CertificateRefused { .. })) => {
             "name the right authority with --ca-file"
         }
+        error => of_class(error.class()),
+    }
+}
+
+pub(crate) fn of_api(error: &ApiError) -> &'static str {
+    match error {
+        ApiError::Unreachable { .. } => {
+            "see that --api is the platform's address and that it runs, and repeat the command"
+        }
+        ApiError::NoApi { .. } => "name the platform's address with --api, or another --api-version",
+        ApiError::DiskFull { .. } => "free space on the platform's disk and repeat the command",
+        ApiError::OtherUser { .. } => "log in as its owner with --user, or give another --workspace",
+        ApiError::ListBroken { .. } => {
+            "find the entry in the platform's log, load it with good values and repeat the command"
+        }
+        ApiError::NotLoaded { cause } => of_load(cause),
+        error => of_class(error.class()),
+    }
+}
+
+fn of_load(cause: &LoadCause) -> &'static str {
+    match cause {
+        LoadCause::NoObject { .. } => "see that --store-endpoint is the store that the models were imported to",
+        LoadCause::NoBucket => "see that --store-endpoint is the store that has the bucket",
+        LoadCause::KeysRefused => "use credentials that the store at --store-endpoint knows",
+        LoadCause::StoreUnreachable { .. } => "give the store as the platform reaches it with --store-endpoint",
+        LoadCause::NoRegistry => "airlift tao values prints what the platform's deployment has to be told",
+        _ => "see the platform's log",
+    }
+}
+
+pub(crate) fn of_register(error: &RegisterError) -> &'static str {
+    match error {
+        RegisterError::NoMetadata { .. } => "import the models there, or name their folder with --registry",
+        RegisterError::Metadata { .. } | RegisterError::Poisoned { .. } => {
+            "the platform was told nothing; correct the metadata, see airlift tao check, and import them again"
+        }
+        RegisterError::OtherRegistry { .. } => {
+            "set its LOCAL_MODEL_REGISTRY (airlift tao values), or import the models where it looks"
+        }
+        RegisterError::ListBroken { .. } => "load that entry once more with good values, and repeat the command",
         error => of_class(error.class()),
     }
 }

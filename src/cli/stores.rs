@@ -3,7 +3,7 @@
 use super::args::StoreArgs;
 use super::failure::Failure;
 use airlift::error::Class;
-use airlift::store::{DirectoryStore, Store};
+use airlift::store::{DirectoryStore, Keys, Store};
 use std::path::{Path, PathBuf, absolute};
 use std::sync::Arc;
 
@@ -37,15 +37,33 @@ fn open_directory(path: &Path) -> Result<Target, Failure> {
 
 #[cfg(feature = "s3")]
 fn open_s3(bucket: &str, args: &StoreArgs) -> Result<Target, Failure> {
-    use airlift::store::s3::PlainHttp;
-    use airlift::store::{S3Options, S3Store};
+    use airlift::store::S3Store;
     let Some(bucket) = bucket.strip_prefix("//").map(|bucket| bucket.trim_end_matches('/')) else {
         return Err(Failure::new(Class::Usage, "the bucket is not named", "write --to s3://BUCKET"));
     };
     if bucket.contains('/') {
         return Err(Failure::new(Class::Usage, "--to names a bucket alone", "put prefixes into --map ROOT=PREFIX"));
     }
-    let options = S3Options {
+    let options = options(bucket, args);
+    let store = S3Store::open(&options)?;
+    let name = format!("s3:{}/{bucket}", store.endpoint());
+    Ok(Target { store: Arc::new(store), name })
+}
+
+/// Returns the keys that the options name, for a server that has to be told of them.
+///
+/// # Errors
+/// There are none.
+#[cfg(feature = "s3")]
+pub(crate) fn keys(args: &StoreArgs) -> Result<Keys, Failure> {
+    Ok(options("", args).keys()?)
+}
+
+#[cfg(feature = "s3")]
+fn options(bucket: &str, args: &StoreArgs) -> airlift::store::S3Options {
+    use airlift::store::S3Options;
+    use airlift::store::s3::PlainHttp;
+    S3Options {
         endpoint: args.endpoint.clone(),
         region: args.region.clone(),
         profile: args.aws_profile.clone(),
@@ -53,16 +71,23 @@ fn open_s3(bucket: &str, args: &StoreArgs) -> Result<Target, Failure> {
         ca_file: args.ca_file.clone(),
         plain_http: if args.plain_http { PlainHttp::Allow } else { PlainHttp::Refuse },
         ..S3Options::new(bucket)
-    };
-    let store = S3Store::open(&options)?;
-    let name = format!("s3:{}/{bucket}", store.endpoint());
-    Ok(Target { store: Arc::new(store), name })
+    }
+}
+
+#[cfg(not(feature = "s3"))]
+pub(crate) fn keys(_: &StoreArgs) -> Result<Keys, Failure> {
+    Err(no_s3())
 }
 
 #[cfg(not(feature = "s3"))]
 fn open_s3(_: &str, _: &StoreArgs) -> Result<Target, Failure> {
+    Err(no_s3())
+}
+
+#[cfg(not(feature = "s3"))]
+fn no_s3() -> Failure {
     let message = "this airlift was built without S3";
-    Err(Failure::new(Class::Usage, message, "build it with the feature s3, or import to dir:PATH"))
+    Failure::new(Class::Usage, message, "build it with the feature s3, or import to dir:PATH")
 }
 
 /// Returns where the local state lies: as asked, else where the system keeps state.

@@ -4,25 +4,35 @@
 //! | module | what it holds |
 //! |---|---|
 //! | [`model`] | where a model comes from, its folder and its id |
+//! | [`address`] | where a server is |
+//! | [`api`] | the platform's API |
 //! | [`architectures`] | what the platform accepts, generated from its package |
 //! | [`catalogue`] | the CSV file of models that are wanted |
 //! | [`check`] | what is wrong with metadata and files |
 //! | [`entry`] | the entry that a model gets |
 //! | [`fetch`] | from NGC and hubs to the layout that the platform reads |
+//! | [`http`] | questions to a server |
 //! | [`metadata`] | `ptm_metadatas.json`, and the entries that break a listing |
 //! | [`ngc`] | what NGC says of a version of a model |
+//! | [`register`] | lets the platform load models, and proves that it did |
 //! | [`registry`] | where the models lie in the bucket, and who says so |
 //! | [`tree`] | a tree of models on disk, as the platform will see it |
+//! | [`values`] | what a deployment has to be told |
 //! | [`weights`] | which files the platform finds for an entry |
 
+pub mod address;
+pub mod api;
 pub mod architectures;
 pub mod catalogue;
 pub mod check;
 pub mod entry;
 pub mod fetch;
+pub mod http;
 pub mod metadata;
 pub mod model;
 pub mod ngc;
+pub mod register;
 pub mod registry;
 pub mod tree;
+pub mod values;
 pub mod weights;

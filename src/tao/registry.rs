@@ -5,6 +5,7 @@ use crate::format::head::Head;
 use crate::format::{Name, Shown};
 use crate::machine::read_limited;
 use crate::pipeline::import::Prefix;
+use crate::store::{Key, KeyError};
 use serde::Deserialize;
 use std::fmt;
 use std::io;
@@ -134,6 +135,14 @@ impl Registry {
         self.0.as_str().trim_end_matches('/')
     }
 
+    /// Returns the key of a file below the path.
+    ///
+    /// # Errors
+    /// It breaks a rule of keys.
+    pub fn key(&self, path: &str) -> Result<Key, KeyError> {
+        Key::parse(&format!("{}{path}", self.0.as_str()))
+    }
+
     /// Returns what the keys of the models begin with.
     pub fn prefix(&self) -> &Prefix {
         &self.0
@@ -170,6 +179,9 @@ pub struct Said {
     pub registry: Registry,
     /// Who says it.
     pub by: Source,
+    /// Whether a platform that is told it so loads the metadata and then finds no weights: it takes off
+    /// what stands around the path for the one, and not for the other.
+    pub hides_weights: bool,
 }
 
 impl Said {
@@ -226,7 +238,10 @@ impl Said {
 
     fn new(text: &str, by: Source) -> Result<Said, RegistryError> {
         match Registry::parse(text) {
-            Some(registry) => Ok(Said { registry, by }),
+            Some(registry) => {
+                let hides_weights = by != Source::Option && (text != text.trim() || text.ends_with('/'));
+                Ok(Said { registry, by, hides_weights })
+            }
             None => Err(RegistryError::NoPath { text: text.to_owned(), by }),
         }
     }

@@ -34,6 +34,9 @@ pub(crate) const COMMANDS: [&str; 16] = [
     "completions",
     "man",
 ];
+/// Commands of commands.
+pub(crate) const SUBCOMMANDS: [&str; 7] =
+    ["config show", "tao check", "tao register", "tao values", "tao init", "tao export", "tao land"];
 const MODEL: &str = "models/org/base/v1/model.safetensors";
 
 /// A bundle of two volumes that no test changes, and beside it who may sign.

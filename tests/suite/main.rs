@@ -32,9 +32,13 @@ mod manual;
 mod model;
 mod pack;
 mod page;
+#[cfg(feature = "s3")]
+mod platform;
 mod profile;
 mod program;
 mod reader;
+#[cfg(feature = "s3")]
+mod register;
 #[cfg(feature = "s3")]
 mod s3_faults;
 #[cfg(feature = "s3")]

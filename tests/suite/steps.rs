@@ -145,8 +145,14 @@ fn a_step_that_fails_says_why_once_and_how_to_go_on() {
 fn a_file_that_no_step_understands_is_refused_with_its_line() {
     let place = Place::new();
     for (text, part) in [
-        ("[release]\nstream = 'a'\ncounter = 1\nbundles = 'b'\n[roots]\nmodels = 'm'\n[pack]\nvolume = 3\n", "line 8: \"volume\" is no option of pack"),
-        ("[release]\nstream = 'a'\ncounter = 1\nbundles = 'b'\ncolour = 1\n[roots]\nmodels = 'm'\n", "line 5: \"colour\" is no option of any step"),
+        (
+            "[release]\nstream = 'a'\ncounter = 1\nbundles = 'b'\n[roots]\nmodels = 'm'\n[pack]\nvolume = 3\n",
+            "line 8: \"volume\" is no option of pack",
+        ),
+        (
+            "[release]\nstream = 'a'\ncounter = 1\nbundles = 'b'\ncolour = 1\n[roots]\nmodels = 'm'\n",
+            "line 5: \"colour\" is no option of any step",
+        ),
         ("[release]\ncounter = 1\n", "the table release has no stream"),
         ("[releases]\n", "line 1: \"releases\" is no table"),
         ("stream = 'a'\n", "line 1: \"stream\" stands in no table"),
@@ -186,7 +192,8 @@ fn init_writes_a_file_that_both_sides_understand_and_writes_over_nothing() {
 fn check_is_known(file: &Path) {
     let text = fs::read_to_string(file).expect("read");
     let is_key = |line: &&str| line.starts_with("# ") && line.contains(" = ");
-    let with_all: String = text.lines().map(|line| if is_key(&line) { &line[2..] } else { line }).collect::<Vec<_>>().join("\n");
+    let with_all: String =
+        text.lines().map(|line| if is_key(&line) { &line[2..] } else { line }).collect::<Vec<_>>().join("\n");
     assert!(text.lines().filter(is_key).count() > 5);
     fs::write(file, with_all).expect("written");
     for side in ["export", "land"] {

@@ -23,7 +23,10 @@ pub(crate) use output::OutputArgs;
 pub(crate) use pack::PackArgs;
 pub(crate) use parse::rate;
 pub(crate) use sign::SignArgs;
-pub(crate) use tao::{CheckArgs, InitArgs, PlatformArgs, ProfileArg, StepsArgs, TaoArgs, TaoCommand};
+pub(crate) use tao::{
+    CheckArgs, InitArgs, PlaceArgs, PlatformArgs, ProfileArg, RegisterArgs, RegistryArgs, StepsArgs, TaoArgs,
+    TaoCommand, ValuesArgs,
+};
 pub(crate) use verify::VerifyArgs;
 
 use super::failure::Failure;
@@ -87,7 +90,7 @@ pub(crate) enum Command {
     Status(StatusArgs),
     /// Remove what an unfinished import has left in a store
     Abort(AbortArgs),
-    /// Do the platform's part: check a tree of models for NVIDIA TAO
+    /// Do the platform's part: check models for NVIDIA TAO, and register them
     Tao(TaoArgs),
     /// Show the whole way on this machine, with one damaged bit
     Demo(DemoArgs),

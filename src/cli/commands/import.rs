@@ -1,5 +1,6 @@
 //! `airlift import`.
 
+use super::tao::note_spelling;
 use super::tao::profile::{Landing, landing};
 use super::verify::{finding_document, finding_text};
 use super::{missing, name_of, ranges};
@@ -40,6 +41,10 @@ pub(crate) fn run(args: &ImportArgs, report: &Report) -> Result<(), Failure> {
     options.enrol = if args.enrol { Enrol::Allowed } else { Enrol::NotAsked };
     options.bucket = if args.create_bucket { IfMissing::Create } else { IfMissing::Refuse };
     options.read_back = args.read_back;
+    if let Some(said) = &landing.said {
+        note_spelling(said, report);
+    }
+    let registry = landing.said.as_ref().map(|said| &said.registry);
     options.last = args.last.iter().cloned().chain(landing.last.iter().cloned()).collect();
     options.workers = args.workers;
     let shipment = ready.shipment()?;
@@ -49,14 +54,14 @@ pub(crate) fn run(args: &ImportArgs, report: &Report) -> Result<(), Failure> {
     if args.dry_run {
         let looked = look(&shipment, &ready.target.store, &options, &progress);
         progress.finish();
-        return print_look(shipment.bundle.head(), &looked?, landing.registry.as_ref(), report);
+        return print_look(shipment.bundle.head(), &looked?, registry, report);
     }
     let sign = args.receipt_key.as_deref().map(|key| receipt_signer(key, shipment.bundle.head()));
     let sign: Option<&ReceiptSigner<'_>> = sign.as_ref().map(|sign| sign as &ReceiptSigner<'_>);
     let imported = import(&shipment, &store, &options, sign, &progress);
     progress.finish();
     let imported = imported?;
-    print(shipment.bundle, &imported, (&ready.target.name, landing.registry.as_ref()), report)
+    print(shipment.bundle, &imported, (&ready.target.name, registry), report)
 }
 
 /// Everything that `import`, `status` and `abort` need, opened.

@@ -56,15 +56,14 @@ impl Config {
         Ok(Config { path: Some(path), entries })
     }
 
-    /// Makes what the file says the default of every option of its name. The parser puts the command
-    /// line and the environment before defaults.
-    pub(crate) fn apply(&self, program: Command) -> Command {
-        let program = self.entries.iter().fold(program, default);
-        let commands: Vec<String> = program.get_subcommands().map(|command| command.get_name().to_owned()).collect();
-        commands.iter().fold(program, |program, name| {
-            let mine = |entry: &&Entry| !entry.setting.not_of.contains(&name.as_str());
-            program.mut_subcommand(name, |command| self.entries.iter().filter(mine).fold(command, default))
-        })
+    /// Makes what the file says the default of every option of its name, of commands below commands
+    /// too. The parser puts the command line and the environment before defaults.
+    pub(crate) fn apply(&self, command: Command) -> Command {
+        let name = command.get_name().to_owned();
+        let mine = |entry: &&Entry| !entry.setting.not_of.contains(&name.as_str());
+        let command = self.entries.iter().filter(mine).fold(command, default);
+        let below: Vec<String> = command.get_subcommands().map(|command| command.get_name().to_owned()).collect();
+        below.iter().fold(command, |command, name| command.mut_subcommand(name, |below| self.apply(below)))
     }
 
     /// Returns where the value of an option comes from, and the value where it is not built in.

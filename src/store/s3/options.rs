@@ -1,7 +1,7 @@
 //! Where the server is and how to prove each other: options, AWS environment and files, TLS.
 
 use super::watch::Patience;
-use crate::store::StoreError;
+use crate::store::{Keys, StoreError};
 use aws_config::environment::{EnvironmentVariableCredentialsProvider, EnvironmentVariableRegionProvider};
 use aws_config::meta::credentials::CredentialsProviderChain;
 use aws_config::meta::region::RegionProviderChain;
@@ -81,6 +81,23 @@ impl S3Options {
             plain_http: PlainHttp::Refuse,
             patience: Patience::default(),
         }
+    }
+
+    /// Returns the keys that the options name, for a program that has to be told of them.
+    ///
+    /// # Errors
+    /// There are none, or they hold for a session only.
+    pub fn keys(&self) -> Result<Keys, StoreError> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let runtime =
+            runtime.map_err(|source| StoreError::Io { action: "start the threads of", path: "S3".into(), source })?;
+        let shared = runtime.block_on(load(self));
+        let provided = shared.credentials_provider().map(|provider| runtime.block_on(provider.provide_credentials()));
+        let Some(Ok(found)) = provided else { return Err(no_credentials()) };
+        if found.session_token().is_some() {
+            return Err(bad("credentials", "hold for a session only, which can't be handed on"));
+        }
+        Ok(Keys { access: found.access_key_id().to_owned(), secret: found.secret_access_key().to_owned() })
     }
 }
 
@@ -177,8 +194,12 @@ async fn check_credentials(shared: &SdkConfig) -> Result<(), StoreError> {
         Some(provider) => provider.provide_credentials().await.is_ok(),
         None => false,
     };
-    // The provider's own error may quote lines of the file.
-    if found { Ok(()) } else { Err(bad("credentials", "are neither in the environment nor readable in a file")) }
+    if found { Ok(()) } else { Err(no_credentials()) }
+}
+
+/// The provider's own error may quote lines of the file.
+fn no_credentials() -> StoreError {
+    bad("credentials", "are neither in the environment nor readable in a file")
 }
 
 fn http_client(

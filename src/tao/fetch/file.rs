@@ -3,12 +3,12 @@
 //! The bytes lie in a file of their own until all are there and proven; then it gets its name. What
 //! lies there under its name is whole.
 
-use super::http::{Http, HttpError};
 use super::remote::RemoteFile;
 use crate::error::Class;
 use crate::format::{Sha256, Shown};
 use crate::machine::{Machine, MachineFile};
 use crate::pipeline::progress::Progress;
+use crate::tao::http::{Http, HttpError};
 use reqwest::StatusCode;
 use reqwest::blocking::{Client, RequestBuilder, Response};
 use reqwest::header::{ACCEPT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, ETAG, IF_RANGE, RANGE};

@@ -1,9 +1,9 @@
 //! A hub as a source: the revision that is fetched, and its files.
 
-use super::address::Endpoint;
-use super::http::{Http, HttpError};
 use super::remote::{RemoteError, RemoteFile, check_page_count, check_path};
 use crate::format::Sha256;
+use crate::tao::address::Endpoint;
+use crate::tao::http::{Http, HttpError};
 use crate::tao::model::HubModel;
 use reqwest::blocking::{Client, RequestBuilder};
 use reqwest::header::{HeaderMap, LINK};

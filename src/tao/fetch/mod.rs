@@ -4,9 +4,7 @@
 //! model its entry when all its files have theirs, and the metadata are written last: what they say is
 //! there.
 
-pub mod address;
 pub mod file;
-pub mod http;
 pub mod hub;
 pub mod ngc;
 pub mod plan;
@@ -16,6 +14,7 @@ mod record;
 
 pub use record::PROVENANCE_NAME;
 
+use super::http::{Http, HttpError};
 use super::metadata::{METADATA_NAME, MetadataError};
 use super::model::Model;
 use super::ngc::VersionRule;
@@ -24,7 +23,6 @@ use crate::format::{Sha256, Time};
 use crate::machine::Machine;
 use crate::pipeline::progress::Progress;
 use file::{Fetcher, FileError, Target};
-use http::{Http, HttpError};
 use hub::Hub;
 use ngc::Ngc;
 use plan::{PlannedModel, Said};

@@ -1,9 +1,9 @@
 //! NGC as a source: what a key may see, and the files of a version (contract of the platform's downloader).
 
-use super::address::Endpoint;
-use super::http::{Http, HttpError};
 use super::remote::{RemoteError, RemoteFile, check_page_count, check_path};
 use crate::format::Sha256;
+use crate::tao::address::Endpoint;
+use crate::tao::http::{Http, HttpError};
 use crate::tao::model::NgcModel;
 use crate::tao::ngc::{VersionAnswer, VersionDetails};
 use reqwest::header::{ACCEPT, ACCEPT_ENCODING};

@@ -1,9 +1,9 @@
 //! Files of a model as its source names them.
 
-use super::http::HttpError;
 use crate::error::Class;
 use crate::format::path::{PathRule, check_segment};
 use crate::format::{Sha256, Shown};
+use crate::tao::http::HttpError;
 
 /// Most pages of an answer that are asked for.
 pub(super) const PAGE_COUNT_MAX: u64 = 10_000;

@@ -2,11 +2,19 @@
 
 mod check;
 pub(super) mod profile;
+mod register;
 mod steps;
+mod values;
 
-use crate::cli::args::{TaoArgs, TaoCommand};
+use crate::cli::args::{PlaceArgs, RegisterArgs, RegistryArgs, TaoArgs, TaoCommand};
 use crate::cli::failure::Failure;
 use crate::cli::report::Report;
+use airlift::store::Keys;
+use airlift::tao::api::Workspace;
+use airlift::tao::registry::{RegistryError, Said, VARIABLE, agreed};
+
+/// The region that signatures name where nothing says another.
+const REGION: &str = "us-east-1";
 
 pub(crate) fn run(args: &TaoArgs, report: &Report) -> Result<(), Failure> {
     match &args.command {
@@ -14,5 +22,42 @@ pub(crate) fn run(args: &TaoArgs, report: &Report) -> Result<(), Failure> {
         TaoCommand::Init(args) => steps::init(args, report),
         TaoCommand::Export(args) => steps::export(args, report),
         TaoCommand::Land(args) => steps::land(args, report),
+        TaoCommand::Register(args) => register::run(args, report),
+        TaoCommand::Values(args) => values::run(args, report),
+    }
+}
+
+/// Returns where the models lie, as options, files and environment say together.
+fn registry(args: &RegistryArgs) -> Result<Said, RegistryError> {
+    let mut said = Vec::new();
+    said.extend(args.registry.as_deref().map(Said::by_option).transpose()?);
+    said.extend(args.config_env.as_deref().map(Said::by_config_env).transpose()?);
+    said.extend(args.values.as_deref().map(Said::by_values).transpose()?);
+    if let Some(text) = std::env::var_os(VARIABLE) {
+        said.extend(Said::by_environment(&text.to_string_lossy())?);
+    }
+    agreed(said)
+}
+
+/// Warns of a spelling with which the platform lists models and finds no weights (A-70).
+pub(super) fn note_spelling(said: &Said, report: &Report) {
+    if said.hides_weights {
+        report.note(&format!(
+            "note: {} has a slash behind or blanks around {VARIABLE}: the platform then lists models and its jobs \
+             find no weights; write /{} there",
+            said.by,
+            said.registry.as_str()
+        ));
+    }
+}
+
+/// Returns the store as the platform sees it.
+fn workspace(place: &PlaceArgs, named: Option<&RegisterArgs>, keys: Keys) -> Workspace {
+    Workspace {
+        name: named.map_or("airlift", |args| args.workspace.as_str()).to_owned(),
+        endpoint: place.store_endpoint.clone(),
+        region: named.and_then(|args| args.store.region.clone()).unwrap_or_else(|| REGION.to_owned()),
+        bucket: place.bucket.clone(),
+        keys,
     }
 }

@@ -2,6 +2,7 @@
 //! platform looks for them.
 
 use super::check::{datasets_text, look, refuse_flaws, split_names};
+use super::registry;
 use crate::cli::args::{PackArgs, PlatformArgs, ProfileArg};
 use crate::cli::failure::Failure;
 use crate::cli::remedy;
@@ -13,7 +14,7 @@ use airlift::pipeline::globs::Glob;
 use airlift::pipeline::import::{Destination, Prefix};
 use airlift::pipeline::pack::PackOptions;
 use airlift::tao::metadata::METADATA_NAME;
-use airlift::tao::registry::{Registry, RegistryError, Said, VARIABLE, agreed, packed_for};
+use airlift::tao::registry::{RegistryError, Said, packed_for};
 use airlift::tao::tree::left_out;
 use serde_json::{Value, json};
 use std::fmt::Write as _;
@@ -96,8 +97,8 @@ impl Checked {
 pub(crate) struct Landing {
     pub(crate) map: Vec<(Name, Destination)>,
     pub(crate) last: Vec<Glob>,
-    /// The path of the models in the bucket, where there are models.
-    pub(crate) registry: Option<Registry>,
+    /// The path of the models in the bucket and who says it, where there are models.
+    pub(crate) said: Option<Said>,
 }
 
 /// Returns where the roots of a bundle land that `map` says nothing of; nothing without the profile.
@@ -110,7 +111,14 @@ pub(crate) fn landing(
     (head, roots): (&Head, &[String]),
 ) -> Result<Landing, Failure> {
     let mut landing = Landing::default();
-    let Some(ProfileArg::Tao) = args.profile else { return Ok(landing) };
+    let Some(ProfileArg::Tao) = args.profile else {
+        return match args.registry.is_empty() {
+            true => Ok(landing),
+            false => {
+                Err(Failure::new(Class::Usage, "where the models lie is said to the profile tao", "add --profile tao"))
+            }
+        };
+    };
     let is_free =
         |name: &str| roots.iter().any(|root| root == name) && !map.iter().any(|(root, _)| root.as_str() == name);
     let is_mapped = |(root, to): &(Name, Destination)| root.as_str() == MODELS && *to != Destination::LeftOut;
@@ -121,32 +129,20 @@ pub(crate) fn landing(
     let name = |text: &str| Name::parse(text).map_err(|error| Failure::of(Class::Bug, &error));
     if is_free(MODELS) {
         let models = name(MODELS)?;
-        let said = registry(args).map_err(|error| hinted(error, head))?;
+        let said = registry(&args.registry).map_err(|error| hinted(error, head))?;
         said.check_bundle(head)?;
         for glob in [METADATA_NAME.to_owned(), format!("**/{METADATA_NAME}")] {
             let glob = Glob::parse(&glob).map_err(|error| Failure::of(Class::Bug, &error))?;
             landing.last.push(glob.of_root(&models));
         }
         landing.map.push((models, Destination::Prefix(said.registry.prefix().clone())));
-        landing.registry = Some(said.registry);
+        landing.said = Some(said);
     }
     if is_free(DATASETS) {
         let prefix = Prefix::parse(DATASETS_PREFIX).map_err(|error| Failure::of(Class::Bug, &error))?;
         landing.map.push((name(DATASETS)?, Destination::Prefix(prefix)));
     }
     Ok(landing)
-}
-
-/// Returns what options, files and environment say together.
-fn registry(args: &PlatformArgs) -> Result<Said, RegistryError> {
-    let mut said = Vec::new();
-    said.extend(args.registry.as_deref().map(Said::by_option).transpose()?);
-    said.extend(args.config_env.as_deref().map(Said::by_config_env).transpose()?);
-    said.extend(args.values.as_deref().map(Said::by_values).transpose()?);
-    if let Some(text) = std::env::var_os(VARIABLE) {
-        said.extend(Said::by_environment(&text.to_string_lossy())?);
-    }
-    agreed(said)
 }
 
 /// Adds what the bundle says where nobody here says anything.

@@ -4,7 +4,7 @@ use crate::error::Class;
 use crate::machine::Machine;
 use reqwest::Certificate;
 use reqwest::StatusCode;
-use reqwest::blocking::{Client, RequestBuilder, Response};
+use reqwest::blocking::{Client, ClientBuilder, RequestBuilder, Response};
 use reqwest::header::{HeaderMap, RETRY_AFTER};
 use reqwest::redirect::{Action, Attempt, Policy};
 use serde::de::DeserializeOwned;
@@ -142,6 +142,14 @@ impl HttpError {
 /// # Errors
 /// The file can't be read or holds no certificate.
 pub fn client(ca_file: Option<&Path>, patience: &Patience) -> Result<Client, HttpError> {
+    builder(ca_file, patience)?.build().map_err(HttpError::Setup)
+}
+
+/// Returns what makes such a client, for one that is to behave otherwise as well.
+///
+/// # Errors
+/// As [`client`].
+pub fn builder(ca_file: Option<&Path>, patience: &Patience) -> Result<ClientBuilder, HttpError> {
     // One provider of cryptography serves the whole program; that it is there already is no failure.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let builder = Client::builder()
@@ -150,15 +158,14 @@ pub fn client(ca_file: Option<&Path>, patience: &Patience) -> Result<Client, Htt
         .timeout(Duration::from_millis(patience.stall_ms))
         .redirect(Policy::custom(follow))
         .tls_backend_rustls();
-    let builder = match ca_file {
-        None => builder,
+    match ca_file {
+        None => Ok(builder),
         Some(path) => {
             let failed = |source| HttpError::Authorities { path: path.to_owned(), source };
             let pem = std::fs::read(path).map_err(failed)?;
-            builder.tls_certs_merge(Certificate::from_pem_bundle(&pem).map_err(HttpError::Setup)?)
+            Ok(builder.tls_certs_merge(Certificate::from_pem_bundle(&pem).map_err(HttpError::Setup)?))
         }
-    };
-    builder.build().map_err(HttpError::Setup)
+    }
 }
 
 /// A client that asks again.
@@ -317,7 +324,7 @@ fn refused(response: &Response) -> HttpError {
 }
 
 /// Returns an address without its user, query and fragment, which may be secret.
-fn place_of(url: &reqwest::Url) -> String {
+pub(super) fn place_of(url: &reqwest::Url) -> String {
     let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
     format!("{}://{}{port}{}", url.scheme(), url.host_str().unwrap_or_default(), url.path())
 }

@@ -1,6 +1,6 @@
 //! Addresses of a server's answers.
 
-use url::Url;
+use url::{Host, Url};
 
 /// Where a server is: scheme, host, port and what stands before every path.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,6 +32,17 @@ impl Endpoint {
         url.scheme() == "https" || (url.scheme() == "http" && self.0.scheme() == "http")
     }
 
+    /// Tells whether what is asked there can be read on the way: plain http to another machine.
+    pub fn is_plain_beyond_this_machine(&self) -> bool {
+        let is_here = match self.0.host() {
+            Some(Host::Domain(name)) => name == "localhost",
+            Some(Host::Ipv4(address)) => address.is_loopback(),
+            Some(Host::Ipv6(address)) => address.is_loopback(),
+            None => false,
+        };
+        self.0.scheme() == "http" && !is_here
+    }
+
     /// Returns the address of an answer. Each part of the path is one segment of it.
     pub fn at<'a>(&self, path: impl IntoIterator<Item = &'a str>, query: &[(&str, &str)]) -> Url {
         let mut url = self.0.clone();
@@ -55,6 +66,20 @@ mod tests {
         let url = endpoint.at(["v2", "org", "a/b", "c d"], &[("q", "{\"a\": 1}")]);
         assert_eq!(url.as_str(), "http://127.0.0.1:8080/proxy/v2/org/a%2Fb/c%20d?q=%7B%22a%22%3A+1%7D");
         assert_eq!(Endpoint::parse("https://x.y").expect("one").at(["token"], &[]).as_str(), "https://x.y/token");
+    }
+
+    #[test]
+    fn plain_http_to_another_machine_can_be_read_on_the_way() {
+        for (text, is_plain) in [
+            ("http://platform:8090", true),
+            ("http://192.0.2.1:8090", true),
+            ("https://platform:8090", false),
+            ("http://localhost:8090", false),
+            ("http://127.0.0.1:8090", false),
+            ("http://[::1]:8090", false),
+        ] {
+            assert_eq!(Endpoint::parse(text).expect(text).is_plain_beyond_this_machine(), is_plain, "{text}");
+        }
     }
 
     #[test]

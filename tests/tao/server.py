@@ -1,0 +1,100 @@
+#!/usr/bin/env python3
+"""The platform's own API of nvidia-tao-core 7.3.0, unchanged, on a free loopback port.
+
+    server.py --registry /shared-storage/models
+
+The first line of output is the port. Each line of input is a question, answered by one line:
+
+    {"lookup": EXPERIMENT_ID, "workspace": WORKSPACE_ID}   where the platform's own weight lookup
+                                                            finds the weights of an entry, or null
+
+It ends when its input ends. The database is the package's own test mode, in memory. A name or an
+address outside this machine is refused.
+"""
+
+import argparse
+import ipaddress
+import json
+import logging
+import os
+import sys
+import tempfile
+import threading
+import types
+
+
+def refuse_outside(event, args):
+    """Refuses to look up or connect to anything but this machine."""
+    if event == "socket.getaddrinfo":
+        host = args[0]
+    elif event == "socket.connect" and isinstance(args[1], tuple):
+        host = args[1][0]
+    else:
+        return
+    host = host.decode() if isinstance(host, bytes) else host
+    if host in (None, "", "localhost"):
+        return
+    try:
+        is_here = ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        is_here = False
+    if not is_here:
+        raise ConnectionRefusedError(f"{host} is outside this machine")
+
+
+def set_environment(registry, home):
+    """Sets what the package reads when it is imported."""
+    for name in list(os.environ):
+        # Whoever runs the tests may have credentials and proxies.
+        if name.startswith(("AWS_", "NGC_", "HF_", "TAO_")) or name.lower().endswith("_proxy"):
+            del os.environ[name]
+    os.environ.update(
+        TAO_TEST_MODE="true",
+        BACKEND="local-docker",
+        AIRGAPPED_MODE="true",
+        LOCAL_MODEL_REGISTRY=registry,
+        TAO_ROOT=f"{home}/orgs/",
+        HOME=home,
+        TMPDIR=home,
+        # A dead store is asked once a try, not five times: minutes would show nothing more.
+        AWS_MAX_ATTEMPTS="1",
+        AWS_EC2_METADATA_DISABLED="true",
+        AWS_CONFIG_FILE=f"{home}/none",
+        AWS_SHARED_CREDENTIALS_FILE=f"{home}/none",
+    )
+
+
+def answer(question):
+    """Answers where the platform finds the weights of an entry."""
+    from nvidia_tao_core.microservices.handlers.infer_params import infer_ptm
+    from nvidia_tao_core.microservices.utils.mongo_utils import MongoHandler
+
+    entry = MongoHandler("tao", "jobs").find_one({"id": question["lookup"]})
+    if not entry:
+        return None
+    job = types.SimpleNamespace(network=entry["network_arch"])
+    about = {"base_experiment_ids": [question["lookup"]], "workspace": question["workspace"]}
+    return infer_ptm(job, about) or None
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--registry", required=True)
+    args = parser.parse_args()
+    sys.addaudithook(refuse_outside)
+    with tempfile.TemporaryDirectory(prefix="platform") as home:
+        set_environment(args.registry, home)
+        from nvidia_tao_core.microservices.app import app
+        from werkzeug.serving import make_server
+
+        logging.getLogger("werkzeug").setLevel(logging.WARNING)
+        server = make_server("127.0.0.1", 0, app, threaded=True)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        print(server.server_port, flush=True)
+        for line in sys.stdin:
+            print(json.dumps(answer(json.loads(line))), flush=True)
+        server.shutdown()
+
+
+if __name__ == "__main__":
+    main()

@@ -13,6 +13,7 @@ use airlift::store::StoreError;
 use airlift::tao::fetch::FetchError;
 use airlift::tao::fetch::http::HttpError;
 use airlift::tao::fetch::remote::RemoteError;
+use airlift::tao::images::registry::RegistryError;
 use airlift::tao::tree::TreeError;
 use airlift::trust::{ReleaseError, TrustError};
 
@@ -111,6 +112,16 @@ pub(crate) fn of_fetch(error: &FetchError) -> &'static str {
     match error {
         FetchError::NoKey => "set PTM_API_KEY, or name a file with --ngc-key-file",
         FetchError::Remote(RemoteError::Http(HttpError::KeyRefused { .. })) => "use a key that may see it",
+        error => of_class(error.class()),
+    }
+}
+
+pub(crate) fn of_registry(error: &RegistryError) -> &'static str {
+    match error {
+        RegistryError::Http(HttpError::KeyRefused { .. }) => "log in by docker login, or name a file with --auth-file",
+        RegistryError::Http(HttpError::Unreachable { .. }) => {
+            "see that it runs and whether it has TLS: without, add --plain-http; repeating resumes"
+        }
         error => of_class(error.class()),
     }
 }

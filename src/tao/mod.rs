@@ -9,6 +9,7 @@
 //! | [`check`] | what is wrong with metadata and files |
 //! | [`entry`] | the entry that a model gets |
 //! | [`fetch`] | from NGC and hubs to the layout that the platform reads |
+//! | [`images`] | container images: from registries to bundles, and on into the enclave |
 //! | [`metadata`] | `ptm_metadatas.json`, and the entries that break a listing |
 //! | [`ngc`] | what NGC says of a version of a model |
 //! | [`tree`] | a tree of models on disk, as the platform will see it |
@@ -19,6 +20,7 @@ pub mod catalogue;
 pub mod check;
 pub mod entry;
 pub mod fetch;
+pub mod images;
 pub mod metadata;
 pub mod model;
 pub mod ngc;

@@ -4,6 +4,7 @@ mod config;
 mod demo;
 mod fetch;
 mod help;
+mod images;
 mod import;
 mod look;
 mod output;
@@ -17,6 +18,10 @@ pub(crate) use config::{ConfigArgs, ConfigCommand, ShowArgs};
 pub(crate) use demo::DemoArgs;
 pub(crate) use fetch::FetchArgs;
 pub(crate) use help::{CompletionsArgs, ManArgs};
+pub(crate) use images::{
+    AddImagesArgs, Engine, FetchImagesArgs, ImagesArgs, ImagesCommand, ListImagesArgs, LoadImagesArgs, NeededArgs,
+    PushImagesArgs, RegistryArgs,
+};
 pub(crate) use import::{AbortArgs, ImportArgs, StatusArgs, StoreArgs, TargetArgs};
 pub(crate) use look::{CatArgs, ExportArgs, InfoArgs, LsArgs, MediaArgs, TrustArgs, VouchArgs};
 pub(crate) use output::OutputArgs;
@@ -89,6 +94,8 @@ pub(crate) enum Command {
     Abort(AbortArgs),
     /// Do the platform's part: check a tree of models for NVIDIA TAO
     Tao(TaoArgs),
+    /// Carry container images: from registries into a bundle, and from a bundle into a registry
+    Images(ImagesArgs),
     /// Show the whole way on this machine, with one damaged bit
     Demo(DemoArgs),
     /// Show the options that the config file may hold, and what they are

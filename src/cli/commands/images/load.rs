@@ -1,0 +1,144 @@
+//! `airlift images load`.
+
+use super::only;
+use crate::cli::args::{Engine, LoadImagesArgs};
+use crate::cli::commands::export::failure_of;
+use crate::cli::commands::name_of;
+use crate::cli::failure::Failure;
+use crate::cli::opening::{TrustFiles, open_trusted};
+use crate::cli::progress::Shown;
+use crate::cli::report::Report;
+use crate::cli::size::{Count, Size};
+use airlift::error::Class;
+use airlift::format::OneLine;
+use airlift::machine::{Machine, MachineFile};
+use airlift::pipeline::export::{ExportError, ExportReport};
+use airlift::pipeline::inspect::Opened;
+use airlift::pipeline::volumes::Volumes;
+use airlift::tao::images::carried::CarriedImages;
+use airlift::tao::images::load::{saved_list, write_archive};
+use airlift::tao::images::saved::SAVED_NAME;
+use serde_json::json;
+use std::io::{self, IsTerminal as _};
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+pub(crate) fn run(args: &LoadImagesArgs, report: &Report) -> Result<(), Failure> {
+    let is_stream = args.compat.is_none() && args.to == Engine::Stdout;
+    if is_stream && (report.is_json() || io::stdout().is_terminal()) {
+        let message = "a stream of images goes neither to a terminal nor beside a JSON document";
+        return Err(Failure::new(Class::Usage, message, "redirect standard output, and leave --json out"));
+    }
+    let opened = open_trusted(&args.places.places, &args.trust, &TrustFiles::read(&args.trust)?, report)?;
+    let volumes = Volumes::new(opened.media().to_vec());
+    let progress = Shown::new(report);
+    let carried = only(CarriedImages::find(&opened, &volumes, &progress)?, &args.only)?;
+    let loading = Loading { opened: &opened, volumes: &volumes, progress: &progress, report };
+    let loaded = match (&args.compat, args.to) {
+        (Some(dir), _) => loading.compat(&carried, dir),
+        (None, Engine::Stdout) => {
+            let mut out = io::BufWriter::with_capacity(1 << 20, io::stdout().lock());
+            write_archive(&opened, &volumes, &carried, &mut out, &progress).map_err(Failure::from)
+        }
+        (None, Engine::Docker) => loading.engine(&carried, "docker", &["load"]),
+        (None, Engine::Containerd) => loading.engine(&carried, "ctr", &["images", "import", "-"]),
+    };
+    progress.finish();
+    let loaded = loaded?;
+    if !is_stream {
+        let to = args.compat.as_deref().map_or_else(|| engine_name(args.to), |dir| dir.to_string_lossy().into_owned());
+        print(&carried, &loaded, &to, report)?;
+    }
+    failure_of(&opened, &loaded, &name_of(opened.head()), report).map_or(Ok(()), Err)
+}
+
+fn engine_name(engine: Engine) -> String {
+    if engine == Engine::Containerd { "containerd".to_owned() } else { "docker".to_owned() }
+}
+
+struct Loading<'a> {
+    opened: &'a Opened,
+    volumes: &'a Volumes,
+    progress: &'a Shown,
+    report: &'a Report,
+}
+
+impl Loading<'_> {
+    /// Lets a program read the archive while it comes out of the bundle.
+    fn engine(&self, carried: &CarriedImages, program: &str, words: &[&str]) -> Result<ExportReport, Failure> {
+        let cannot = |error: &io::Error| {
+            let message = format!("cannot run {program}: {error}");
+            Failure::new(Class::Failed, message, "install it, or load the stream elsewhere with --to -")
+        };
+        // What it prints is for people; the result of this command is its own.
+        let mut command = Command::new(program);
+        command.args(words).stdin(Stdio::piped()).stdout(io::stderr());
+        let mut child = command.spawn().map_err(|error| cannot(&error))?;
+        let Some(stdin) = child.stdin.take() else { return Err(cannot(&io::ErrorKind::BrokenPipe.into())) };
+        let mut out = io::BufWriter::with_capacity(1 << 20, stdin);
+        let written = write_archive(self.opened, self.volumes, carried, &mut out, self.progress);
+        let is_whole = written.as_ref().is_ok_and(|report| report.class().is_none());
+        if !is_whole {
+            // Half an archive must not pass for a whole one.
+            let _ = child.kill();
+        }
+        drop(out);
+        let status = child.wait().map_err(|error| cannot(&error))?;
+        match written {
+            Err(ExportError::Output(_)) => {
+                let message = format!("{program} stopped reading: {status}");
+                Err(Failure::new(Class::Failed, message, "see what it said above, and repeat the command"))
+            }
+            Ok(_) if is_whole && !status.success() => {
+                let message = format!("{program} did not take the images: {status}");
+                Err(Failure::new(Class::Failed, message, "see what it said above, and repeat the command"))
+            }
+            written => Ok(written?),
+        }
+    }
+
+    /// Writes one archive an image, and the list that names them last.
+    fn compat(&self, carried: &CarriedImages, dir: &Path) -> Result<ExportReport, Failure> {
+        let machine = Machine::default();
+        machine.make_directories(dir, 0o777).map_err(|error| Failure::io("make", dir, &error))?;
+        let mut all = ExportReport::default();
+        for one in &carried.images {
+            let reference = one.image.reference.clone();
+            let alone = carried.clone().only(std::slice::from_ref(&reference));
+            let alone = alone.map_err(|_| Failure::new(Class::Bug, format!("{reference} is lost"), "report this"))?;
+            let (path, part) = (dir.join(reference.saved_name()), dir.join(".airlift-load"));
+            let failed = |error: &io::Error| Failure::io("write", &path, error);
+            let mut file: MachineFile = machine.create(&part, 0o666).map_err(|error| failed(&error))?;
+            let written = write_archive(self.opened, self.volumes, &alone, &mut file, self.progress)?;
+            if written.class().is_some() {
+                machine.remove_file(&part).map_err(|error| failed(&error))?;
+                return Ok(written);
+            }
+            let named = file.sync().and_then(|()| machine.rename(&part, &path));
+            named.and_then(|()| machine.sync_directory(dir)).map_err(|error| failed(&error))?;
+            all.file_count += written.file_count;
+            all.file_len += written.file_len;
+            self.report.note(&format!("wrote {}", path.display()));
+        }
+        let (path, new) = (dir.join(SAVED_NAME), dir.join(".airlift-load"));
+        let written = machine.write_durably(&new, &path, &saved_list(carried));
+        written.map_err(|error| Failure::io("write", &path, &error))?;
+        Ok(all)
+    }
+}
+
+fn print(carried: &CarriedImages, loaded: &ExportReport, to: &str, report: &Report) -> Result<(), Failure> {
+    let result = loaded.class().map_or("loaded", Class::name);
+    let images: Vec<String> = carried.images.iter().map(|one| one.image.reference.to_string()).collect();
+    let document = json!({
+        "result": result,
+        "to": to,
+        "images": images,
+        "blobs": loaded.file_count,
+        "bytes": loaded.file_len,
+    });
+    let mut text = images.iter().fold(String::new(), |text, image| text + image + "\n");
+    let count = Count(images.len() as u64, "image");
+    text += &format!("{result}: {count}, {}, to {}\n", Size(loaded.file_len), OneLine(to));
+    report.result(&document, &text)
+}

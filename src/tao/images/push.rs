@@ -1,0 +1,316 @@
+//! From a bundle into a registry, blob by blob, without a file on the way.
+
+use super::carried::{CarriedImage, CarriedImages};
+use super::reference::{Reference, ReferenceRule, check_repository, digest_text};
+use super::registry::{Given, Mounted, Place, Registry, RegistryError, Upload};
+use crate::error::Class;
+use crate::format::cover::Piece;
+use crate::format::{EntryPath, Sha256};
+use crate::pipeline::bundle::{Bundle, BundleError};
+use crate::pipeline::contents::{ReadReport, Step, Taker, read_contents};
+use crate::pipeline::progress::Progress;
+use crate::pipeline::volumes::Volumes;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Longest blob that goes in one question, in bytes.
+const SHORT_LEN_MAX: usize = 16 << 20;
+
+/// Why images can't be pushed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PushError {
+    /// Manifest or pack table can't be used.
+    #[error(transparent)]
+    Bundle(#[from] BundleError),
+    /// The registry does not take it.
+    #[error(transparent)]
+    Registry(#[from] RegistryError),
+    /// Two images would have one name there.
+    #[error("{first} and {second} would both be {name} there")]
+    Clash {
+        /// One of them.
+        first: Reference,
+        /// The other.
+        second: Reference,
+        /// The name.
+        name: String,
+    },
+    /// The prefix makes a name that is none.
+    #[error("{reference} can't be pushed there: {rule}")]
+    BadName {
+        /// The image.
+        reference: Reference,
+        /// The rule that its name would break.
+        rule: ReferenceRule,
+    },
+}
+
+impl PushError {
+    /// Returns whose problem it is.
+    pub fn class(&self) -> Class {
+        match self {
+            PushError::Bundle(error) => error.class(),
+            PushError::Registry(error) => error.class(),
+            PushError::Clash { .. } => Class::Refused,
+            PushError::BadName { .. } => Class::Usage,
+        }
+    }
+}
+
+/// What a push came to.
+#[derive(Debug, Default)]
+pub struct PushReport {
+    /// Images that are there now, by the name that they have there.
+    pub pushed: Vec<String>,
+    /// Images that were there already, with the same digest.
+    pub already: Vec<String>,
+    /// Images that are not there, for want of a blob.
+    pub lost: Vec<Reference>,
+    /// Blobs that were sent.
+    pub sent_count: u64,
+    /// Their bytes.
+    pub sent_len: u64,
+    /// Blobs that were there already, or that the registry took from another of its repositories.
+    pub there_count: u64,
+    /// What reading came to.
+    pub read: ReadReport,
+}
+
+/// Where images go.
+pub struct Destination<'a> {
+    /// The registry.
+    pub registry: &'a Registry<'a>,
+    /// What stands before every repository.
+    pub prefix: Option<&'a str>,
+}
+
+/// An image and the name that it will have.
+struct Placed<'a> {
+    carried: &'a CarriedImage,
+    repository: String,
+    target: String,
+}
+
+impl Placed<'_> {
+    fn name(&self) -> String {
+        let mark = if self.target.starts_with("sha256:") { '@' } else { ':' };
+        format!("{}{mark}{}", self.repository, self.target)
+    }
+}
+
+/// A blob of one repository.
+type Wish = (Sha256, String);
+
+/// Pushes images: blobs that the registry has not, then the manifests, whose digests stay what they are.
+///
+/// # Errors
+/// Two images would have one name, or the registry takes nothing. Damage and missing volumes are no
+/// errors: the report names them and the images that they cost.
+pub fn push(
+    bundle: &Bundle,
+    volumes: &Volumes,
+    images: &CarriedImages,
+    destination: &Destination<'_>,
+    progress: &dyn Progress,
+) -> Result<PushReport, PushError> {
+    let placed = place(images, destination.prefix)?;
+    let mut report = PushReport::default();
+    let registry = destination.registry;
+    let mut wishes: BTreeSet<Wish> = BTreeSet::new();
+    // Where the registry has a blob already, for other repositories to take it from.
+    let mut homes: BTreeMap<Sha256, String> = BTreeMap::new();
+    for (digest, repository) in wanted(&placed) {
+        let len = images.blobs.get(&digest).map_or(0, |blob| blob.len);
+        if registry.has_blob(&repository, digest, len)? {
+            report.there_count += 1;
+            homes.insert(digest, repository);
+        } else {
+            wishes.insert((digest, repository));
+        }
+        if progress.is_cancelled() {
+            report.read.is_cancelled = true;
+            return Ok(report);
+        }
+    }
+    let mut lost = BTreeSet::new();
+    while !wishes.is_empty() && !report.read.is_cancelled {
+        let uploads = begin(registry, &mut wishes, &homes, &mut report)?;
+        let mut sender = Sender::new(registry, images, uploads, &mut report);
+        progress.begin("push", bundle.head().totals.bytes, bundle.head().totals.files);
+        let read = read_contents(bundle, volumes, &mut sender, progress)?;
+        let Sender { sent, mut left, due, .. } = sender;
+        if sent.is_empty() && left.is_empty() && !read.is_cancelled {
+            // What did not come this time never will.
+            left.extend(due.into_values().map(|(digest, _, _)| digest));
+        }
+        for (digest, repository) in sent {
+            wishes.remove(&(digest, repository.clone()));
+            homes.insert(digest, repository);
+        }
+        for digest in left {
+            lost.insert(digest);
+            wishes.retain(|(wished, _)| *wished != digest);
+        }
+        report.add(read);
+    }
+    if !report.read.is_cancelled {
+        name_all(registry, &placed, &lost, &mut report)?;
+    }
+    Ok(report)
+}
+
+impl PushReport {
+    fn add(&mut self, read: ReadReport) {
+        self.read.findings.extend(read.findings);
+        self.read.more_count += read.more_count;
+        self.read.missing_volumes.extend(read.missing_volumes);
+        self.read.is_cancelled |= read.is_cancelled;
+    }
+}
+
+/// Gives every image its name in the registry: the repository keeps its path, and the prefix stands in
+/// place of the registry.
+fn place<'a>(images: &'a CarriedImages, prefix: Option<&str>) -> Result<Vec<Placed<'a>>, PushError> {
+    let mut placed: BTreeMap<String, Placed<'a>> = BTreeMap::new();
+    for carried in &images.images {
+        let reference = &carried.image.reference;
+        let repository = match prefix {
+            Some(prefix) => format!("{prefix}/{}", reference.repository()),
+            None => reference.repository().to_owned(),
+        };
+        let bad = |rule| PushError::BadName { reference: reference.clone(), rule };
+        check_repository(&repository).map_err(bad)?;
+        let target = reference.tag().map_or_else(|| digest_text(carried.image.manifest.digest), str::to_owned);
+        let one = Placed { carried, repository, target };
+        let name = one.name();
+        if let Some(other) = placed.insert(name.clone(), one)
+            && other.carried.image.manifest.digest != carried.image.manifest.digest
+        {
+            let first = other.carried.image.reference.clone();
+            return Err(PushError::Clash { first, second: reference.clone(), name });
+        }
+    }
+    Ok(placed.into_values().collect())
+}
+
+fn wanted(placed: &[Placed<'_>]) -> BTreeSet<Wish> {
+    let wishes = placed.iter().flat_map(|one| {
+        let blobs = one.carried.manifest.blobs();
+        blobs.map(|blob| (blob.digest, one.repository.clone()))
+    });
+    wishes.collect()
+}
+
+/// Lets repositories take blobs that the registry has, and begins to send one copy of every other.
+fn begin(
+    registry: &Registry<'_>,
+    wishes: &mut BTreeSet<Wish>,
+    homes: &BTreeMap<Sha256, String>,
+    report: &mut PushReport,
+) -> Result<BTreeMap<Sha256, (String, Option<Upload>)>, PushError> {
+    let mut uploads: BTreeMap<Sha256, (String, Option<Upload>)> = BTreeMap::new();
+    for (digest, repository) in wishes.clone() {
+        let Some(home) = homes.get(&digest) else {
+            uploads.entry(digest).or_insert((repository, None));
+            continue;
+        };
+        match registry.mount(&repository, digest, home)? {
+            Mounted::Done => {
+                report.there_count += 1;
+                wishes.remove(&(digest, repository));
+            }
+            // Of one digest a single copy is sent at a time; the others are asked for again.
+            Mounted::Upload(upload) if uploads.contains_key(&digest) => registry.abandon(&upload),
+            Mounted::Upload(upload) => drop(uploads.insert(digest, (repository, Some(upload)))),
+        }
+    }
+    Ok(uploads)
+}
+
+/// Sends the blobs that were begun, as they come out of the bundle.
+struct Sender<'a> {
+    registry: &'a Registry<'a>,
+    /// What is still to be sent, by its path in the bundle.
+    due: BTreeMap<EntryPath, (Sha256, String, Option<Upload>)>,
+    report: &'a mut PushReport,
+    sent: Vec<Wish>,
+    /// What can't be had.
+    left: Vec<Sha256>,
+}
+
+impl<'a> Sender<'a> {
+    fn new(
+        registry: &'a Registry<'a>,
+        images: &CarriedImages,
+        uploads: BTreeMap<Sha256, (String, Option<Upload>)>,
+        report: &'a mut PushReport,
+    ) -> Sender<'a> {
+        let due = uploads.into_iter().filter_map(|(digest, (repository, upload))| {
+            let blob = images.blobs.get(&digest)?;
+            Some((blob.path.clone(), (digest, repository, upload)))
+        });
+        Sender { registry, due: due.collect(), report, sent: Vec::new(), left: Vec::new() }
+    }
+}
+
+impl Taker for Sender<'_> {
+    type Error = PushError;
+
+    fn wants(&mut self, piece: &Piece) -> Result<bool, PushError> {
+        Ok(piece.file.is_some() && self.due.contains_key(&piece.path))
+    }
+
+    fn take(&mut self, piece: &Piece, bytes: &[u8]) -> Result<Step, PushError> {
+        let Some((digest, repository, upload)) = self.due.get_mut(&piece.path) else { return Ok(Step::On) };
+        let upload = match upload {
+            Some(upload) => upload,
+            None => upload.insert(self.registry.begin(repository)?),
+        };
+        let is_short = piece.offset == 0 && piece.part.is_last && bytes.len() <= SHORT_LEN_MAX;
+        let last = if is_short { bytes } else { &[] };
+        if !is_short {
+            self.registry.send(upload, bytes)?;
+        }
+        self.report.sent_len += bytes.len() as u64;
+        if piece.part.is_last {
+            self.registry.end(upload, last, *digest)?;
+            self.report.sent_count += 1;
+            self.sent.push((*digest, repository.clone()));
+            self.due.remove(&piece.path);
+        }
+        Ok(if self.due.is_empty() { Step::Stop } else { Step::On })
+    }
+
+    fn lose(&mut self, piece: &Piece) -> Result<Step, PushError> {
+        if let Some((digest, _, upload)) = self.due.remove(&piece.path) {
+            if let Some(upload) = upload {
+                self.registry.abandon(&upload);
+            }
+            self.left.push(digest);
+        }
+        Ok(if self.due.is_empty() { Step::Stop } else { Step::On })
+    }
+}
+
+fn name_all(
+    registry: &Registry<'_>,
+    placed: &[Placed<'_>],
+    lost: &BTreeSet<Sha256>,
+    report: &mut PushReport,
+) -> Result<(), PushError> {
+    for one in placed {
+        let image = &one.carried.image;
+        if one.carried.manifest.blobs().any(|blob| lost.contains(&blob.digest)) {
+            report.lost.push(image.reference.clone());
+            continue;
+        }
+        if registry.digest_of(&one.repository, &one.target)? == Some(image.manifest.digest) {
+            report.already.push(one.name());
+            continue;
+        }
+        let given = Given { bytes: one.carried.bytes.clone(), media_type: image.manifest.media_type.clone() };
+        registry.put_manifest(&Place { repository: &one.repository, target: &one.target }, &given)?;
+        report.pushed.push(one.name());
+    }
+    Ok(())
+}

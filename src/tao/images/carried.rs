@@ -59,7 +59,7 @@ pub enum CarriedError {
     #[error("the manifest of {reference} is not accepted")]
     Manifest {
         /// The image.
-        reference: Reference,
+        reference: String,
         /// Why.
         source: ManifestError,
     },
@@ -67,7 +67,7 @@ pub enum CarriedError {
     #[error("{reference} needs {path}, which the bundle does not have as it should")]
     Lacks {
         /// The image.
-        reference: Reference,
+        reference: String,
         /// The file.
         path: String,
     },
@@ -75,7 +75,7 @@ pub enum CarriedError {
     #[error("two images in the bundle are called {reference}")]
     Twice {
         /// The name.
-        reference: Reference,
+        reference: String,
     },
 }
 
@@ -142,7 +142,7 @@ impl CarriedImages {
         }
         named.sort_by(|(_, a), (_, b)| a.reference.cmp(&b.reference));
         if let Some(pair) = named.windows(2).find(|pair| pair[0].1.reference == pair[1].1.reference) {
-            return Err(CarriedError::Twice { reference: pair[0].1.reference.clone() });
+            return Err(CarriedError::Twice { reference: pair[0].1.reference.to_string() });
         }
         let finder = Finder { bundle, volumes, lookup: &lookup, progress };
         finder.images(&named)
@@ -212,12 +212,12 @@ impl Finder<'_> {
     }
 
     fn lacks(&self, image: &Image, digest: Sha256) -> CarriedError {
-        CarriedError::Lacks { reference: image.reference.clone(), path: blob_path(digest) }
+        CarriedError::Lacks { reference: image.reference.to_string(), path: blob_path(digest) }
     }
 }
 
 fn read_manifest(image: &Image, bytes: &[u8]) -> Result<Manifest, CarriedError> {
-    let failed = |source| CarriedError::Manifest { reference: image.reference.clone(), source };
+    let failed = |source| CarriedError::Manifest { reference: image.reference.to_string(), source };
     match Document::parse(bytes, &image.manifest.media_type).map_err(failed)? {
         Document::Image(manifest) => Ok(manifest),
         Document::List(_) => Err(failed(ManifestError::Lacks { what: "layers" })),

@@ -48,7 +48,7 @@ pub enum ImageError {
     #[error("there is no image for {platform}; there are some for {found}")]
     NoPlatform {
         /// As wanted.
-        platform: Platform,
+        platform: String,
         /// What there is.
         found: String,
     },
@@ -56,9 +56,9 @@ pub enum ImageError {
     #[error("the image is for {found}, and one for {platform} is wanted")]
     OtherPlatform {
         /// As wanted.
-        platform: Platform,
+        platform: String,
         /// As its configuration says.
-        found: Platform,
+        found: String,
     },
     /// The layout can't be written.
     #[error(transparent)]
@@ -160,7 +160,7 @@ pub(super) fn choose(listed: &[Listed], platform: &Platform) -> Result<Listed, I
         let found: Vec<String> =
             listed.iter().filter_map(|one| one.platform.as_ref()).map(ToString::to_string).collect();
         let found = if found.is_empty() { "none".to_owned() } else { found.join(", ") };
-        ImageError::NoPlatform { platform: platform.clone(), found: found.chars().take(500).collect() }
+        ImageError::NoPlatform { platform: platform.to_string(), found: found.chars().take(500).collect() }
     })
 }
 
@@ -274,7 +274,7 @@ impl Fetching<'_> {
     fn end(&self, planned: &PlannedImage) -> Result<Image, ImageError> {
         let found = self.platform_of(planned)?;
         if let Some(found) = found.as_ref().filter(|found| !self.platform.takes(found)) {
-            return Err(ImageError::OtherPlatform { platform: self.platform.clone(), found: found.clone() });
+            return Err(ImageError::OtherPlatform { platform: self.platform.to_string(), found: found.to_string() });
         }
         self.layout.keep(&planned.bytes)?;
         let (reference, manifest) = (planned.reference.clone(), planned.descriptor.clone());

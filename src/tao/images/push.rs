@@ -29,9 +29,9 @@ pub enum PushError {
     #[error("{first} and {second} would both be {name} there")]
     Clash {
         /// One of them.
-        first: Reference,
+        first: String,
         /// The other.
-        second: Reference,
+        second: String,
         /// The name.
         name: String,
     },
@@ -39,7 +39,7 @@ pub enum PushError {
     #[error("{reference} can't be pushed there: {rule}")]
     BadName {
         /// The image.
-        reference: Reference,
+        reference: String,
         /// The rule that its name would break.
         rule: ReferenceRule,
     },
@@ -178,7 +178,7 @@ fn place<'a>(images: &'a CarriedImages, prefix: Option<&str>) -> Result<Vec<Plac
             Some(prefix) => format!("{prefix}/{}", reference.repository()),
             None => reference.repository().to_owned(),
         };
-        let bad = |rule| PushError::BadName { reference: reference.clone(), rule };
+        let bad = |rule| PushError::BadName { reference: reference.to_string(), rule };
         check_repository(&repository).map_err(bad)?;
         let target = reference.tag().map_or_else(|| digest_text(carried.image.manifest.digest), str::to_owned);
         let one = Placed { carried, repository, target };
@@ -186,8 +186,8 @@ fn place<'a>(images: &'a CarriedImages, prefix: Option<&str>) -> Result<Vec<Plac
         if let Some(other) = placed.insert(name.clone(), one)
             && other.carried.image.manifest.digest != carried.image.manifest.digest
         {
-            let first = other.carried.image.reference.clone();
-            return Err(PushError::Clash { first, second: reference.clone(), name });
+            let first = other.carried.image.reference.to_string();
+            return Err(PushError::Clash { first, second: reference.to_string(), name });
         }
     }
     Ok(placed.into_values().collect())

@@ -72,7 +72,7 @@ pub enum SavedError {
     #[error("it does not have {reference}")]
     OtherImage {
         /// The image.
-        reference: Reference,
+        reference: String,
     },
     /// Nobody says what an image is called.
     #[error("an image in it has no name")]
@@ -236,7 +236,7 @@ pub fn add(
         let is_only = found.len() == 1;
         found.retain(|one| is_only || one.reference.as_ref() == Some(wanted));
         if found.is_empty() {
-            return Err(SavedError::OtherImage { reference: wanted.clone() });
+            return Err(SavedError::OtherImage { reference: wanted.to_string() });
         }
         found.truncate(1);
         found[0].reference = Some(wanted.clone());
@@ -311,7 +311,7 @@ impl Reader<'_> {
             Source::Docker(entry) => self.docker(entry)?,
         };
         if let Some(found) = platform.as_ref().filter(|found| !found.os.is_empty() && !self.platform.takes(found)) {
-            let error = ImageError::OtherPlatform { platform: self.platform.clone(), found: found.clone() };
+            let error = ImageError::OtherPlatform { platform: self.platform.to_string(), found: found.to_string() };
             return Err(error.into());
         }
         Ok(Image { reference, manifest, platform })

@@ -23,6 +23,8 @@ mod forge;
 mod format_vectors;
 #[cfg(feature = "s3")]
 mod hostile;
+mod images;
+mod images_hostile;
 mod import;
 #[cfg(feature = "s3")]
 mod kill;
@@ -32,6 +34,7 @@ mod pack;
 mod page;
 mod program;
 mod reader;
+mod registry;
 #[cfg(feature = "s3")]
 mod s3_faults;
 #[cfg(feature = "s3")]

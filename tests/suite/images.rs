@@ -7,11 +7,13 @@ use airlift::format::Sha256;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
+use std::net::{Shutdown, TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 const REPOSITORY: &str = "nvidia/tao/tao-toolkit";
@@ -34,7 +36,11 @@ fn noise(seed: u64, len: usize) -> Vec<u8> {
 
 /// Returns a layer: a tar of one file.
 fn layer(seed: u64) -> Vec<u8> {
-    let content = noise(seed + 1, LAYER_LEN);
+    layer_of(seed, LAYER_LEN)
+}
+
+fn layer_of(seed: u64, len: usize) -> Vec<u8> {
+    let content = noise(seed + 1, len);
     let mut header = tar::Header::new_ustar();
     header.set_path(format!("data-{seed}")).expect("short");
     header.set_mode(0o644);
@@ -353,6 +359,73 @@ fn kill_until_done(mut command: impl FnMut() -> Command) -> u32 {
         child.kill().expect("killed");
         child.wait().expect("ended");
         (kills, delay) = (kills + 1, delay + Duration::from_millis(15));
+    }
+}
+
+/// Passes bytes on to a registry, and cuts the first connection that sends a piece of a blob once this
+/// much of it has gone; returns its host.
+fn cutting(registry: &Registry, after_len: usize) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let (host, target) = (listener.local_addr().expect("bound").to_string(), registry.host());
+    let has_cut = Arc::new(AtomicBool::new(false));
+    std::thread::spawn(move || {
+        for client in listener.incoming().map_while(Result::ok) {
+            let server = TcpStream::connect(&target).expect("it runs");
+            let (mut from, mut to) = (server.try_clone().expect("one"), client.try_clone().expect("one"));
+            std::thread::spawn(move || std::io::copy(&mut from, &mut to));
+            let has_cut = Arc::clone(&has_cut);
+            std::thread::spawn(move || pass_on(client, server, &has_cut, after_len));
+        }
+    });
+    host
+}
+
+fn pass_on(mut client: TcpStream, mut server: TcpStream, has_cut: &AtomicBool, after_len: usize) {
+    let (mut buffer, mut patch_len) = (vec![0; 64 << 10], None);
+    while let Ok(len @ 1..) = client.read(&mut buffer) {
+        if buffer.starts_with(b"PATCH ") && !has_cut.load(Ordering::SeqCst) {
+            patch_len = Some(0);
+        }
+        server.write_all(&buffer[..len]).expect("it runs");
+        patch_len = patch_len.map(|done| done + len);
+        if patch_len.is_some_and(|done| done >= after_len) && !has_cut.swap(true, Ordering::SeqCst) {
+            client.shutdown(Shutdown::Both).expect("it was open");
+            server.shutdown(Shutdown::Both).expect("it was open");
+            return;
+        }
+    }
+    let _ = server.shutdown(Shutdown::Both);
+}
+
+#[test]
+fn a_layer_of_several_parts_goes_up_in_pieces_also_when_the_connection_breaks() {
+    let top = tempfile::tempdir().expect("a directory");
+    let carried = Carried { top };
+    let blobs = Blobs(carried.layout());
+    let layer = layer_of(9, 40 << 20);
+    let config = json!({
+        "architecture": "amd64", "os": "linux",
+        "rootfs": { "type": "layers", "diff_ids": [format!("sha256:{}", Sha256::of(&layer))] },
+    });
+    let manifest = json!({
+        "schemaVersion": 2,
+        "mediaType": "application/vnd.oci.image.manifest.v1+json",
+        "config": blobs.put("application/vnd.oci.image.config.v1+json", config.to_string().as_bytes()),
+        "layers": [blobs.put("application/vnd.oci.image.layer.v1.tar", &layer)],
+    });
+    let mut image = blobs.put("application/vnd.oci.image.manifest.v1+json", manifest.to_string().as_bytes());
+    let digest = image["digest"].clone();
+    image["annotations"] = json!({ "org.opencontainers.image.ref.name": "nvcr.io/large/one:1" });
+    let index = json!({ "schemaVersion": 2, "manifests": [image] });
+    fs::write(blobs.0.join("index.json"), index.to_string()).expect("written");
+    fs::write(blobs.0.join("oci-layout"), r#"{"imageLayoutVersion":"1.0.0"}"#).expect("written");
+    carried.pack();
+    for after_len in [100, 5 << 20] {
+        let target = Registry::start(Open::ToAll);
+        let pushed = carried.push(&cutting(&target, after_len));
+        assert_eq!(pushed.code, 0, "{}", pushed.err);
+        assert_eq!(json!(digest_at(&format!("{}/large/one:1", target.host()))), digest);
+        assert!(target.log_count(&["PATCH", "response.status=202"]) >= 3);
     }
 }
 

@@ -17,6 +17,7 @@ const CONFIG: &str = "application/vnd.oci.image.config.v1+json";
 struct Asked {
     path: String,
     authorization: Option<String>,
+    range: Option<String>,
 }
 
 /// What a registry answers.
@@ -98,12 +99,12 @@ fn serve(mut stream: TcpStream, heard: &Mutex<Vec<Asked>>, answer: &dyn Fn(&Aske
     let mut lines = BufReader::new(stream.try_clone().expect("a second handle")).lines().map_while(Result::ok);
     let Some(first) = lines.next() else { return };
     let path = first.split(' ').nth(1).unwrap_or_default().to_owned();
-    let mut asked = Asked { path, authorization: None };
+    let mut asked = Asked { path, authorization: None, range: None };
     for line in lines.take_while(|line| !line.is_empty()) {
-        if let Some((name, value)) = line.split_once(": ")
-            && name.eq_ignore_ascii_case("authorization")
-        {
-            asked.authorization = Some(value.to_owned());
+        match line.split_once(": ").map(|(name, value)| (name.to_ascii_lowercase(), value.to_owned())) {
+            Some((name, value)) if name == "authorization" => asked.authorization = Some(value),
+            Some((name, value)) if name == "range" => asked.range = Some(value),
+            _ => {}
         }
     }
     heard.lock().expect("whole").push(asked.clone());
@@ -169,6 +170,26 @@ fn blobs_that_are_not_what_their_digest_says_are_never_there() {
     assert_eq!(gone.code, 6, "{}", gone.err);
 }
 
+#[test]
+fn a_blob_that_breaks_off_is_gone_on_with_by_range() {
+    const LAYER: &[u8] = b"0123456789";
+    let registry = Liar::start(|asked| match () {
+        () if asked.path.contains("/manifests/") => Answer::manifest(&image(&json!([blob(self::LAYER, LAYER)]))),
+        () if !is_layer(asked, LAYER) => Answer::of(200, config()),
+        () if asked.range.as_deref() == Some("bytes=4-") => {
+            Answer::of(206, &LAYER[4..]).with("Content-Range", "bytes 4-9/10").with("ETag", "\"x\"")
+        }
+        () => Answer::of(200, &LAYER[..4]).with("Content-Length", "10").with("ETag", "\"x\""),
+    });
+    let top = tempfile::tempdir().expect("a directory");
+    let out = top.path().join("out");
+    let fetched = fetch(&format!("{}/a/b:1", registry.host), &out, &[]);
+    assert_eq!(fetched.code, 0, "{}", fetched.err);
+    let path = format!("blobs/sha256/{}", Sha256::of(LAYER));
+    assert_eq!(files_below(&out)[&path], LAYER);
+    assert_eq!(registry.asked(&Sha256::of(LAYER).to_string()).len(), 2);
+}
+
 /// Fetches from a registry that gives this for every manifest; returns how that ended.
 fn with_manifest(target: &str, answer: impl Fn() -> Answer + Send + Sync + 'static) -> Transcript {
     let registry = Liar::start(move |_| answer());
@@ -218,7 +239,8 @@ fn a_manifest_with_another_digest_than_was_asked_for_is_not_taken() {
 #[test]
 fn names_that_pose_as_paths_or_addresses_are_usage_errors() {
     let top = tempfile::tempdir().expect("a directory");
-    for name in ["127.0.0.1:1/../../etc:1", "http://127.0.0.1:1/a", "127.0.0.1:1/a?b=c", "user@127.0.0.1:1/a", "a:b:c/"] {
+    for name in ["127.0.0.1:1/../../etc:1", "http://127.0.0.1:1/a", "127.0.0.1:1/a?b=c", "user@127.0.0.1:1/a", "a:b:c/"]
+    {
         let refused = fetch(name, &top.path().join("out"), &[]);
         assert_eq!(refused.code, 2, "{name}: {}", refused.err);
     }
@@ -266,7 +288,8 @@ fn a_token_goes_to_its_registry_and_to_no_other_host() {
     let login = json!({ "auths": { &registry.host: { "username": "canary-user", "password": "canary-password" } } });
     std::fs::write(&auth, login.to_string()).expect("written");
     let refused = fetch(&reference, &out, &[]);
-    assert_eq!(refused.code, 6, "{}", refused.err);
+    assert_eq!(refused.code, 7, "{}", refused.err);
+    assert!(refused.error().contains("--auth-file"), "{}", refused.err);
     let fetched = fetch(&reference, &out, &["--auth-file", shown(&auth), "--verbose"]);
     assert_eq!(fetched.code, 0, "{}", fetched.err);
     let asked = registry.asked("/token");

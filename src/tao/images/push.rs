@@ -12,6 +12,8 @@ use crate::pipeline::progress::Progress;
 use crate::pipeline::volumes::Volumes;
 use std::collections::{BTreeMap, BTreeSet};
 
+/// How often a blob is sent that breaks on the way.
+const SEND_COUNT_MAX: u32 = 3;
 /// Longest blob that goes in one question, in bytes.
 const SHORT_LEN_MAX: usize = 16 << 20;
 
@@ -133,16 +135,13 @@ pub fn push(
         }
     }
     let mut lost = BTreeSet::new();
+    let mut broken: BTreeMap<Sha256, u32> = BTreeMap::new();
     while !wishes.is_empty() && !report.read.is_cancelled {
         let uploads = begin(registry, &mut wishes, &homes, &mut report)?;
-        let mut sender = Sender::new(registry, images, uploads, &mut report);
         progress.begin("push", bundle.head().totals.bytes, bundle.head().totals.files);
+        let mut sender = Sender::new(registry, images, uploads, &mut report);
         let read = read_contents(bundle, volumes, &mut sender, progress)?;
-        let Sender { sent, mut left, due, .. } = sender;
-        if sent.is_empty() && left.is_empty() && !read.is_cancelled {
-            // What did not come this time never will.
-            left.extend(due.into_values().map(|(digest, _, _)| digest));
-        }
+        let Ended { sent, left, failed } = sender.end(read.is_cancelled);
         for (digest, repository) in sent {
             wishes.remove(&(digest, repository.clone()));
             homes.insert(digest, repository);
@@ -150,6 +149,14 @@ pub fn push(
         for digest in left {
             lost.insert(digest);
             wishes.retain(|(wished, _)| *wished != digest);
+        }
+        for (digest, error) in failed {
+            let count = broken.entry(digest).or_default();
+            *count += 1;
+            if *count >= SEND_COUNT_MAX {
+                return Err(error.into());
+            }
+            registry.wait_after(*count)?;
         }
         report.add(read);
     }
@@ -233,9 +240,17 @@ struct Sender<'a> {
     /// What is still to be sent, by its path in the bundle.
     due: BTreeMap<EntryPath, (Sha256, String, Option<Upload>)>,
     report: &'a mut PushReport,
+    ended: Ended,
+}
+
+/// What became of the blobs that were to be sent.
+#[derive(Default)]
+struct Ended {
     sent: Vec<Wish>,
     /// What can't be had.
     left: Vec<Sha256>,
+    /// What broke on the way, and goes again from its start.
+    failed: Vec<(Sha256, RegistryError)>,
 }
 
 impl<'a> Sender<'a> {
@@ -249,7 +264,31 @@ impl<'a> Sender<'a> {
             let blob = images.blobs.get(&digest)?;
             Some((blob.path.clone(), (digest, repository, upload)))
         });
-        Sender { registry, due: due.collect(), report, sent: Vec::new(), left: Vec::new() }
+        Sender { registry, due: due.collect(), report, ended: Ended::default() }
+    }
+
+    fn end(self, is_cancelled: bool) -> Ended {
+        let Sender { mut ended, due, .. } = self;
+        let has_moved = !(ended.sent.is_empty() && ended.left.is_empty() && ended.failed.is_empty());
+        if !has_moved && !is_cancelled {
+            // What did not come this time never will.
+            ended.left.extend(due.into_values().map(|(digest, _, _)| digest));
+        }
+        ended
+    }
+
+    /// Sends a piece, and tells whether the blob is there with it.
+    fn send(&mut self, piece: &Piece, bytes: &[u8]) -> Result<bool, RegistryError> {
+        let Some((digest, _, Some(upload))) = self.due.get_mut(&piece.path) else { return Ok(false) };
+        let is_short = piece.offset == 0 && piece.part.is_last && bytes.len() <= SHORT_LEN_MAX;
+        let last = if is_short { bytes } else { &[] };
+        if !is_short {
+            self.registry.send(upload, bytes)?;
+        }
+        if piece.part.is_last {
+            self.registry.end(upload, last, *digest)?;
+        }
+        Ok(piece.part.is_last)
     }
 }
 
@@ -261,22 +300,25 @@ impl Taker for Sender<'_> {
     }
 
     fn take(&mut self, piece: &Piece, bytes: &[u8]) -> Result<Step, PushError> {
-        let Some((digest, repository, upload)) = self.due.get_mut(&piece.path) else { return Ok(Step::On) };
-        let upload = match upload {
-            Some(upload) => upload,
-            None => upload.insert(self.registry.begin(repository)?),
-        };
-        let is_short = piece.offset == 0 && piece.part.is_last && bytes.len() <= SHORT_LEN_MAX;
-        let last = if is_short { bytes } else { &[] };
-        if !is_short {
-            self.registry.send(upload, bytes)?;
+        let Some((_, repository, upload)) = self.due.get_mut(&piece.path) else { return Ok(Step::On) };
+        if upload.is_none() {
+            *upload = Some(self.registry.begin(repository)?);
         }
-        self.report.sent_len += bytes.len() as u64;
-        if piece.part.is_last {
-            self.registry.end(upload, last, *digest)?;
-            self.report.sent_count += 1;
-            self.sent.push((*digest, repository.clone()));
-            self.due.remove(&piece.path);
+        match self.send(piece, bytes) {
+            Ok(is_there) => {
+                self.report.sent_len += bytes.len() as u64;
+                if is_there && let Some((digest, repository, _)) = self.due.remove(&piece.path) {
+                    self.report.sent_count += 1;
+                    self.ended.sent.push((digest, repository));
+                }
+            }
+            Err(error) if error.class() == Class::Unavailable => {
+                if let Some((digest, _, upload)) = self.due.remove(&piece.path) {
+                    upload.iter().for_each(|upload| self.registry.abandon(upload));
+                    self.ended.failed.push((digest, error));
+                }
+            }
+            Err(error) => return Err(error.into()),
         }
         Ok(if self.due.is_empty() { Step::Stop } else { Step::On })
     }
@@ -286,7 +328,7 @@ impl Taker for Sender<'_> {
             if let Some(upload) = upload {
                 self.registry.abandon(&upload);
             }
-            self.left.push(digest);
+            self.ended.left.push(digest);
         }
         Ok(if self.due.is_empty() { Step::Stop } else { Step::On })
     }

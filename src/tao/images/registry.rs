@@ -157,6 +157,7 @@ pub enum Transport {
     Plain,
 }
 
+/// What a registry answers who asks for a token.
 #[derive(Deserialize)]
 struct TokenAnswer {
     #[serde(default)]
@@ -177,6 +178,14 @@ impl<'a> Registry<'a> {
         let scheme = if transport == Transport::Tls { "https" } else { "http" };
         let base = Url::parse(&format!("{scheme}://{host}/v2/")).ok().filter(|_| super::reference::is_host(host))?;
         Some(Registry { http, base, credentials, grants: Mutex::default() })
+    }
+
+    /// Waits before something is asked again that failed this often.
+    ///
+    /// # Errors
+    /// A person asked to stop.
+    pub fn wait_after(&self, attempt: u32) -> Result<(), RegistryError> {
+        Ok(self.http.wait_after(attempt)?)
     }
 
     /// Returns a manifest, or a list of them.
@@ -320,8 +329,9 @@ impl<'a> Registry<'a> {
             }
             self.http.wait_after(attempt)?;
             attempt += 1;
-            // The bytes may have arrived although the answer did not.
-            let (url, there) = self.state(upload)?;
+            // The bytes may have arrived although the answer did not. A registry that can't tell wants
+            // the blob from its start.
+            let Ok((url, there)) = self.state(upload) else { return Err(error) };
             upload.url = url;
             if there == end {
                 upload.len = end;
@@ -338,27 +348,21 @@ impl<'a> Registry<'a> {
     }
 
     fn patch(&self, upload: &Upload, chunk: &[u8]) -> Result<Url, RegistryError> {
-        let grant = self.grant_at(&upload.url, &upload.repository);
         let last = upload.len + chunk.len() as u64 - 1;
-        let response = self.http.once(&|client| {
+        let response = self.granted_at(upload, &upload.url, &|client, grant| {
             grant
                 .on(client.patch(upload.url.clone()))
                 .header(CONTENT_TYPE, "application/octet-stream")
                 .header("content-range", format!("{}-{last}", upload.len))
                 .body(chunk.to_vec())
         })?;
-        if response.status() == StatusCode::UNAUTHORIZED {
-            // The token has ended: the next attempt has another.
-            self.renew(&upload.repository, Access::Push)?;
-            return Err(RegistryError::Http(HttpError::Status { place: place_of(&upload.url), status: 503 }));
-        }
         self.location(&success(response)?)
     }
 
     /// Returns where to go on with a blob, and how much of it is there.
     fn state(&self, upload: &Upload) -> Result<(Url, u64), RegistryError> {
-        let grant = self.grant_at(&upload.url, &upload.repository);
-        let response = success(self.http.answer(&|client| grant.on(client.get(upload.url.clone())))?)?;
+        let ask = |client: &Client, grant: &Grant| grant.on(client.get(upload.url.clone()));
+        let response = success(self.granted_at(upload, &upload.url, &ask)?)?;
         let place = place_of(&upload.url);
         let range = header(&response, "range").ok_or(RegistryError::Lacks { place, what: "range" })?;
         // `0-0` is what registries say of nothing and of one byte.
@@ -373,8 +377,7 @@ impl<'a> Registry<'a> {
     pub fn end(&self, upload: &Upload, last: &[u8], digest: Sha256) -> Result<(), RegistryError> {
         let mut url = upload.url.clone();
         url.query_pairs_mut().append_pair("digest", &digest_text(digest));
-        let grant = self.grant_at(&url, &upload.repository);
-        let response = self.http.answer(&|client| {
+        let response = self.granted_at(upload, &url, &|client, grant| {
             grant
                 .on(client.put(url.clone()))
                 .header(CONTENT_TYPE, "application/octet-stream")
@@ -457,6 +460,22 @@ impl<'a> Registry<'a> {
     /// Returns what the registry is shown at an address that it named: another host is shown nothing.
     fn grant_at(&self, url: &Url, repository: &str) -> Grant {
         if url.origin() == self.base.origin() { self.grant(repository, Access::Push) } else { Grant::Nothing }
+    }
+
+    /// Asks once at an address that the registry named, and again where what was granted has ended.
+    fn granted_at(
+        &self,
+        upload: &Upload,
+        url: &Url,
+        ask: &dyn Fn(&Client, &Grant) -> RequestBuilder,
+    ) -> Result<Response, RegistryError> {
+        let grant = self.grant_at(url, &upload.repository);
+        let response = self.http.once(&|client| ask(client, &grant))?;
+        if response.status() != StatusCode::UNAUTHORIZED || matches!(grant, Grant::Nothing) {
+            return Ok(response);
+        }
+        let grant = self.renew_by(&upload.repository, Access::Push, &response)?;
+        Ok(self.http.once(&|client| ask(client, &grant))?)
     }
 
     fn renew(&self, repository: &str, access: Access) -> Result<Grant, RegistryError> {
@@ -548,4 +567,49 @@ fn success(response: Response) -> Result<Response, RegistryError> {
 
 fn header(response: &Response, name: &str) -> Option<String> {
     response.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tao::fetch::http::{Patience, client};
+
+    #[test]
+    fn a_registry_with_tls_leads_nowhere_without() {
+        let patience = Patience::default();
+        let http = Http::new(client(None, &patience).expect("a client"), patience, &|| false);
+        let registry = |transport| Registry::new(&http, "reg.io", transport, None).expect("a registry");
+        let url = |text| Url::parse(text).expect("an address");
+        let (safe, plain) = (registry(Transport::Tls), registry(Transport::Plain));
+        assert!(safe.refuse_downgrade(&url("https://auth.io/token")).is_ok());
+        assert!(plain.refuse_downgrade(&url("http://auth.io/token")).is_ok());
+        let error = safe.refuse_downgrade(&url("http://auth.io/token")).expect_err("refused");
+        assert_eq!(error.class(), Class::Refused);
+    }
+
+    #[test]
+    fn a_grant_is_shown_to_its_own_registry_alone() {
+        let patience = Patience::default();
+        let http = Http::new(client(None, &patience).expect("a client"), patience, &|| false);
+        let registry = Registry::new(&http, "reg.io:5000", Transport::Tls, None).expect("a registry");
+        let grant = Grant::secret("Bearer x").expect("a header");
+        registry.grants.lock().expect("whole").insert(("a/b".to_owned(), Access::Push), grant);
+        let shown = |text| registry.grant_at(&Url::parse(text).expect("an address"), "a/b");
+        assert!(matches!(shown("https://reg.io:5000/v2/a/b/blobs/uploads/1"), Grant::Header(_)));
+        for other in ["https://reg.io/v2/a", "http://reg.io:5000/v2/a", "https://storage.io/x"] {
+            assert!(matches!(shown(other), Grant::Nothing), "{other}");
+        }
+    }
+
+    #[test]
+    fn addresses_keep_repositories_and_digests_in_their_place() {
+        let patience = Patience::default();
+        let http = Http::new(client(None, &patience).expect("a client"), patience, &|| false);
+        let registry = Registry::new(&http, "docker.io", Transport::Tls, None).expect("a registry");
+        let url = registry.at("library/mongo", &["blobs", "uploads", ""]);
+        assert_eq!(url.as_str(), "https://registry-1.docker.io/v2/library/mongo/blobs/uploads/");
+        for name in ["reg.io/a", "a b", "user@reg.io", "", "reg.io:x"] {
+            assert!(Registry::new(&http, name, Transport::Tls, None).is_none(), "{name}");
+        }
+    }
 }

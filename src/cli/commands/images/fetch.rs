@@ -10,12 +10,12 @@ use airlift::error::Class;
 use airlift::format::OneLine;
 use airlift::machine::Machine;
 use airlift::pipeline::progress::Progress as _;
-use airlift::tao::fetch::http::{Http, Patience, client};
-use airlift::tao::images::fetch::{FailedImage, FetchedImages, Fetching, PlannedImage, fetch, plan};
+use airlift::tao::fetch::http::{Http, HttpError, Patience, client};
+use airlift::tao::images::fetch::{FailedImage, FetchedImages, Fetching, ImageError, PlannedImage, fetch, plan};
 use airlift::tao::images::layout::Layout;
 use airlift::tao::images::manifest::Platform;
 use airlift::tao::images::reference::Reference;
-use airlift::tao::images::registry::Registry;
+use airlift::tao::images::registry::{Registry, RegistryError};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt::Write as _;
@@ -181,7 +181,13 @@ fn ending(failed: &[FailedImage], report: &Report) -> Result<(), Failure> {
         return Err(Failure::interrupted());
     }
     let message = format!("{} could not be fetched", Count(failed.len() as u64, "image"));
+    let is_login = |one: &FailedImage| {
+        matches!(*one.error, ImageError::Registry(RegistryError::Http(HttpError::KeyRefused { .. })))
+    };
     let (class, remedy) = match () {
+        () if failed.iter().any(is_login) => {
+            (Class::Refused, "log in by docker login, or name a file with --auth-file, and repeat the command")
+        }
         () if is(Class::Refused) => (Class::Refused, "correct what is named above, or ask without it, and repeat"),
         () if is(Class::NoSpace) => (Class::NoSpace, "free some space and repeat the command"),
         () => (Class::Unavailable, "repeating the command fetches what is named above and leaves what is here"),

@@ -6,6 +6,7 @@ use crate::cli::failure::Failure;
 use crate::cli::report::Report;
 use crate::cli::size::Count;
 use airlift::error::Class;
+use airlift::format::OneLine;
 use airlift::tao::images::deployment::{Deployment, DeploymentError, Need};
 use airlift::tao::images::layout::read_index;
 use airlift::tao::images::reference::Reference;
@@ -67,9 +68,9 @@ fn print(deployment: &Deployment, missing: &[&Reference], report: &Report) -> Re
     for (reference, need) in &deployment.images {
         let marks = marks(reference, need, missing);
         let _ = writeln!(text, "{reference}");
-        let _ = writeln!(text, "  {}", need.places.join(", "));
+        let _ = writeln!(text, "  {}", OneLine(need.places.join(", ")));
         if !marks.is_empty() {
-            let _ = writeln!(text, "  note: {}", marks.join("; "));
+            let _ = writeln!(text, "  note: {}", OneLine(marks.join("; ")));
         }
         images.push(json!({
             "image": reference.to_string(),

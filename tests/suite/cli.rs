@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
-pub(crate) const COMMANDS: [&str; 15] = [
+pub(crate) const COMMANDS: [&str; 16] = [
     "pack",
     "sign",
     "verify",
@@ -28,6 +28,7 @@ pub(crate) const COMMANDS: [&str; 15] = [
     "status",
     "abort",
     "tao",
+    "images",
     "demo",
     "config",
     "completions",

@@ -96,7 +96,7 @@ the command goes on where it was stopped.";
 pub(crate) struct FetchImagesArgs {
     /// The images, as docker pull names them
     #[arg(value_name = "REF", required_unless_present_any = ["config_env", "compose"])]
-    pub(crate) references: Vec<String>,
+    pub(crate) image_names: Vec<String>,
     #[command(flatten)]
     pub(crate) needed: NeededArgs,
     /// Directory of the layout: new, empty, or of an earlier fetch

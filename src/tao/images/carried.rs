@@ -1,9 +1,9 @@
 //! The images that a bundle carries: found in its manifest, and proven before a byte of a blob leaves
 //!
 
+use super::image_name::ImageName;
 use super::layout::{INDEX_NAME, Image, IndexError, MARK_NAME, blob_path, parse_index};
 use super::manifest::{CONFIG_LEN_MAX, Document, MANIFEST_LEN_MAX, Manifest, ManifestError};
-use super::reference::Reference;
 use crate::error::Class;
 use crate::format::cover::Piece;
 use crate::format::manifest::FileFacts;
@@ -56,26 +56,26 @@ pub enum CarriedError {
         source: IndexError,
     },
     /// A manifest is not accepted.
-    #[error("the manifest of {reference} is not accepted")]
+    #[error("the manifest of {image_name} is not accepted")]
     Manifest {
         /// The image.
-        reference: String,
+        image_name: String,
         /// Why.
         source: ManifestError,
     },
     /// Something that an image needs is not in the bundle.
-    #[error("{reference} needs {path}, which the bundle does not have as it should")]
+    #[error("{image_name} needs {path}, which the bundle does not have as it should")]
     Lacks {
         /// The image.
-        reference: String,
+        image_name: String,
         /// The file.
         path: String,
     },
     /// Two layouts name different images alike.
-    #[error("two images in the bundle are called {reference}")]
+    #[error("two images in the bundle are called {image_name}")]
     Twice {
         /// The name.
-        reference: String,
+        image_name: String,
     },
 }
 
@@ -140,9 +140,9 @@ impl CarriedImages {
             let images = images.map_err(|source| CarriedError::Index { path: path.clone(), source })?;
             named.extend(images.into_iter().map(|image| (top.clone(), image)));
         }
-        named.sort_by(|(_, a), (_, b)| a.reference.cmp(&b.reference));
-        if let Some(pair) = named.windows(2).find(|pair| pair[0].1.reference == pair[1].1.reference) {
-            return Err(CarriedError::Twice { reference: pair[0].1.reference.to_string() });
+        named.sort_by(|(_, a), (_, b)| a.image_name.cmp(&b.image_name));
+        if let Some(pair) = named.windows(2).find(|pair| pair[0].1.image_name == pair[1].1.image_name) {
+            return Err(CarriedError::Twice { image_name: pair[0].1.image_name.to_string() });
         }
         let finder = Finder { bundle, volumes, lookup: &lookup, progress };
         finder.images(&named)
@@ -152,16 +152,16 @@ impl CarriedImages {
     ///
     /// # Errors
     /// Returns the first that is not carried.
-    pub fn only(self, wanted: &[Reference]) -> Result<CarriedImages, Reference> {
+    pub fn only(self, wanted: &[ImageName]) -> Result<CarriedImages, ImageName> {
         if wanted.is_empty() {
             return Ok(self);
         }
-        let is_carried = |reference: &&Reference| self.images.iter().any(|one| one.image.reference == **reference);
-        if let Some(missing) = wanted.iter().find(|reference| !is_carried(reference)) {
+        let is_carried = |image_name: &&ImageName| self.images.iter().any(|one| one.image.image_name == **image_name);
+        if let Some(missing) = wanted.iter().find(|image_name| !is_carried(image_name)) {
             return Err(missing.clone());
         }
         let CarriedImages { mut images, mut blobs } = self;
-        images.retain(|one| wanted.contains(&one.image.reference));
+        images.retain(|one| wanted.contains(&one.image.image_name));
         let needed: BTreeSet<Sha256> =
             images.iter().flat_map(|one| one.manifest.blobs()).map(|blob| blob.digest).collect();
         blobs.retain(|digest, _| needed.contains(digest));
@@ -212,12 +212,12 @@ impl Finder<'_> {
     }
 
     fn lacks(&self, image: &Image, digest: Sha256) -> CarriedError {
-        CarriedError::Lacks { reference: image.reference.to_string(), path: blob_path(digest) }
+        CarriedError::Lacks { image_name: image.image_name.to_string(), path: blob_path(digest) }
     }
 }
 
 fn read_manifest(image: &Image, bytes: &[u8]) -> Result<Manifest, CarriedError> {
-    let failed = |source| CarriedError::Manifest { reference: image.reference.to_string(), source };
+    let failed = |source| CarriedError::Manifest { image_name: image.image_name.to_string(), source };
     match Document::parse(bytes, &image.manifest.media_type).map_err(failed)? {
         Document::Image(manifest) => Ok(manifest),
         Document::List(_) => Err(failed(ManifestError::Lacks { what: "layers" })),

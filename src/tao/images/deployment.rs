@@ -1,6 +1,6 @@
 //! Which images a deployment needs: from its file of variables and its compose files.
 
-use super::reference::{Reference, ReferenceError};
+use super::image_name::{ImageName, ImageNameError};
 use crate::error::Class;
 use crate::format::Shown;
 use serde_json::Value;
@@ -72,7 +72,7 @@ pub enum DeploymentError {
         /// The variable or service.
         place: String,
         /// Why.
-        source: ReferenceError,
+        source: ImageNameError,
     },
 }
 
@@ -99,7 +99,7 @@ pub struct Need {
 pub struct Deployment {
     variables: Vec<(String, String)>,
     /// Each image and who needs it.
-    pub images: BTreeMap<Reference, Need>,
+    pub images: BTreeMap<ImageName, Need>,
     /// Services that name no image: they are built where they run.
     pub built: Vec<String>,
     /// Whether a compose file was read.
@@ -212,9 +212,9 @@ impl Deployment {
     }
 
     fn need(&mut self, place: &str, image: &str) -> Result<&mut Need, DeploymentError> {
-        let reference =
-            Reference::parse(image).map_err(|source| DeploymentError::BadImage { place: place.to_owned(), source })?;
-        let need = self.images.entry(reference).or_default();
+        let image_name =
+            ImageName::parse(image).map_err(|source| DeploymentError::BadImage { place: place.to_owned(), source })?;
+        let need = self.images.entry(image_name).or_default();
         need.places.push(place.to_owned());
         Ok(need)
     }
@@ -339,7 +339,7 @@ services:
         let found: Vec<(String, bool, bool)> = deployment
             .images
             .iter()
-            .map(|(reference, need)| (reference.to_string(), need.is_saved, reference.is_floating()))
+            .map(|(image_name, need)| (image_name.to_string(), need.is_saved, image_name.is_floating()))
             .collect();
         let expected = [
             ("docker.io/library/mongo:latest", false, true),
@@ -348,7 +348,7 @@ services:
             ("nvcr.io/nvidia/tao/tao-toolkit:6.26.3-rl", false, false),
         ];
         assert_eq!(found, expected.map(|(name, saved, floating)| (name.to_owned(), saved, floating)));
-        let api = Reference::parse("nvcr.io/nvidia/tao/tao-toolkit:6.26.3-api").expect("a reference");
+        let api = ImageName::parse("nvcr.io/nvidia/tao/tao-toolkit:6.26.3-api").expect("a name");
         assert_eq!(deployment.images[&api].places, ["IMAGE_TAO_API", "service \"app\""]);
         assert_eq!(deployment.images[&api].always_pulled_by, ["app"]);
         assert_eq!(deployment.built, ["local"]);

@@ -1,10 +1,10 @@
 //! From registries into a layout.
 
+use super::image_name::{ImageName, digest_text};
 use super::layout::{Image, Layout, LayoutError};
 use super::manifest::{
     Descriptor, Document, ImageConfig, Listed, Manifest, ManifestError, Platform, is_config_of_image,
 };
-use super::reference::{Reference, digest_text};
 use super::registry::{Registry, RegistryError};
 use crate::error::Class;
 use crate::format::Sha256;
@@ -83,7 +83,7 @@ impl ImageError {
 #[derive(Clone, Debug)]
 pub struct PlannedImage {
     /// What it will be called.
-    pub reference: Reference,
+    pub image_name: ImageName,
     /// The bytes of its manifest.
     pub bytes: Vec<u8>,
     /// What the manifest is.
@@ -108,15 +108,15 @@ impl PlannedImage {
 ///
 /// # Errors
 /// It does not say, or says what can't be carried.
-pub fn plan(registry: &Registry<'_>, reference: &Reference, platform: &Platform) -> Result<PlannedImage, ImageError> {
-    let first = asked(registry, reference, &reference.target(), reference.digest())?;
+pub fn plan(registry: &Registry<'_>, image_name: &ImageName, platform: &Platform) -> Result<PlannedImage, ImageError> {
+    let first = asked(registry, image_name, &image_name.target(), image_name.digest())?;
     let is_list = matches!(first.document, Document::List(_));
     let (one, found) = match first.document {
         Document::Image(_) => (first, None),
         Document::List(listed) => {
             let listed = choose(&listed, platform)?;
             let digest = listed.manifest.digest;
-            (asked(registry, reference, &digest_text(digest), Some(digest))?, listed.platform)
+            (asked(registry, image_name, &digest_text(digest), Some(digest))?, listed.platform)
         }
     };
     let Asked { bytes, descriptor, document } = one;
@@ -124,9 +124,9 @@ pub fn plan(registry: &Registry<'_>, reference: &Reference, platform: &Platform)
         let source = ManifestError::Lacks { what: "layers" };
         return Err(ImageError::Manifest { target: digest_text(descriptor.digest), source });
     };
-    let is_of_list = is_list && reference.digest().is_some();
-    let reference = if is_of_list { reference.with_digest(descriptor.digest) } else { reference.clone() };
-    Ok(PlannedImage { reference, bytes, descriptor, manifest, platform: found, is_of_list })
+    let is_of_list = is_list && image_name.digest().is_some();
+    let image_name = if is_of_list { image_name.with_digest(descriptor.digest) } else { image_name.clone() };
+    Ok(PlannedImage { image_name, bytes, descriptor, manifest, platform: found, is_of_list })
 }
 
 /// A manifest, proven where its digest is known.
@@ -138,11 +138,11 @@ struct Asked {
 
 fn asked(
     registry: &Registry<'_>,
-    reference: &Reference,
+    image_name: &ImageName,
     target: &str,
     expected: Option<Sha256>,
 ) -> Result<Asked, ImageError> {
-    let given = registry.manifest(reference.repository(), target)?;
+    let given = registry.manifest(image_name.repository(), target)?;
     let found = Sha256::of(&given.bytes);
     if let Some(expected) = expected.filter(|expected| *expected != found) {
         return Err(ImageError::OtherManifest { expected, found });
@@ -168,7 +168,7 @@ pub(super) fn choose(listed: &[Listed], platform: &Platform) -> Result<Listed, I
 #[derive(Debug)]
 pub struct FailedImage {
     /// Which.
-    pub reference: Reference,
+    pub image_name: ImageName,
     /// Why; one blob may cost several images.
     pub error: Arc<ImageError>,
 }
@@ -186,7 +186,7 @@ pub struct FetchedImages {
 pub struct Fetching<'a> {
     /// Who is asked.
     pub http: &'a Http<'a>,
-    /// The registries, by the name that references have for them.
+    /// The registries, by the name that names have for them.
     pub registries: &'a HashMap<String, Registry<'a>>,
     /// Where the images go.
     pub layout: &'a Layout,
@@ -199,7 +199,7 @@ pub struct Fetching<'a> {
 /// A blob to fetch, and the repository that has it.
 struct Job<'a> {
     blob: &'a Descriptor,
-    reference: &'a Reference,
+    image_name: &'a ImageName,
 }
 
 /// Fetches images that were planned. A blob that several need is fetched once. The index is written
@@ -210,13 +210,13 @@ struct Job<'a> {
 pub fn fetch(
     fetching: &Fetching<'_>,
     planned: &[PlannedImage],
-    lost: &[Reference],
+    lost: &[ImageName],
     progress: &dyn Progress,
 ) -> Result<FetchedImages, LayoutError> {
     let mut jobs: BTreeMap<Sha256, Job<'_>> = BTreeMap::new();
     for one in planned {
         for blob in one.manifest.blobs() {
-            jobs.entry(blob.digest).or_insert(Job { blob, reference: &one.reference });
+            jobs.entry(blob.digest).or_insert(Job { blob, image_name: &one.image_name });
         }
     }
     let jobs: Vec<Job<'_>> = jobs.into_values().collect();
@@ -229,7 +229,7 @@ pub fn fetch(
         let ended = failure.map_or_else(|| fetching.end(one).map_err(Arc::new), |error| Err(Arc::clone(error)));
         match ended {
             Ok(image) => fetched.images.push(image),
-            Err(error) => fetched.failed.push(FailedImage { reference: one.reference.clone(), error }),
+            Err(error) => fetched.failed.push(FailedImage { image_name: one.image_name.clone(), error }),
         }
     }
     fetching.name(&fetched, lost)?;
@@ -257,15 +257,15 @@ impl Fetching<'_> {
             return Err(RegistryError::from(HttpError::Stopped).into());
         }
         let digest = job.blob.digest;
-        progress.now_at(&job.reference.to_string());
-        let registry = self.registries.get(job.reference.registry());
-        let registry = registry.ok_or(RegistryError::OtherLogin { place: job.reference.registry().to_owned() })?;
+        progress.now_at(&job.image_name.to_string());
+        let registry = self.registries.get(job.image_name.registry());
+        let registry = registry.ok_or(RegistryError::OtherLogin { place: job.image_name.registry().to_owned() })?;
         let file = RemoteFile { path: digest_text(digest), len: job.blob.len, sha256: Some(digest) };
         let target = Target { path: self.layout.blob(digest), part: self.layout.part(digest) };
         let fetcher = Fetcher { http: self.http, machine: self.layout.machine(), progress };
         let is_refused =
             |error: &ImageError| matches!(error, ImageError::File(FileError::Http(HttpError::KeyRefused { .. })));
-        registry.with_blob(job.reference.repository(), digest, is_refused, |ask| {
+        registry.with_blob(job.image_name.repository(), digest, is_refused, |ask| {
             fetcher.fetch(&file, &target, ask).map(drop).map_err(ImageError::from)
         })
     }
@@ -277,8 +277,8 @@ impl Fetching<'_> {
             return Err(ImageError::OtherPlatform { platform: self.platform.to_string(), found: found.to_string() });
         }
         self.layout.keep(&planned.bytes)?;
-        let (reference, manifest) = (planned.reference.clone(), planned.descriptor.clone());
-        Ok(Image { reference, manifest, platform: found.or_else(|| planned.platform.clone()) })
+        let (image_name, manifest) = (planned.image_name.clone(), planned.descriptor.clone());
+        Ok(Image { image_name, manifest, platform: found.or_else(|| planned.platform.clone()) })
     }
 
     fn platform_of(&self, planned: &PlannedImage) -> Result<Option<Platform>, ImageError> {
@@ -294,16 +294,16 @@ impl Fetching<'_> {
     }
 
     /// Writes the index; what was on the way is removed where nothing is to be gone on with.
-    fn name(&self, fetched: &FetchedImages, lost: &[Reference]) -> Result<(), LayoutError> {
+    fn name(&self, fetched: &FetchedImages, lost: &[ImageName]) -> Result<(), LayoutError> {
         let mut images = self.layout.images()?;
-        let is_new = |image: &Image| fetched.images.iter().any(|new| new.reference == image.reference);
+        let is_new = |image: &Image| fetched.images.iter().any(|new| new.image_name == image.image_name);
         let is_lost = |image: &Image| {
-            let failed = fetched.failed.iter().map(|failed| &failed.reference);
-            failed.chain(lost).any(|lost| *lost == image.reference)
+            let failed = fetched.failed.iter().map(|failed| &failed.image_name);
+            failed.chain(lost).any(|lost| *lost == image.image_name)
         };
         images.retain(|image| !is_new(image) && !is_lost(image));
         images.extend(fetched.images.iter().cloned());
-        images.sort_by(|a, b| a.reference.cmp(&b.reference));
+        images.sort_by(|a, b| a.image_name.cmp(&b.image_name));
         self.layout.name(&images)?;
         if fetched.failed.is_empty() && lost.is_empty() { self.layout.tidy() } else { Ok(()) }
     }

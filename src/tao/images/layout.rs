@@ -1,7 +1,7 @@
 //! The OCI image layout: a directory of blobs, and the index that names the images.
 
+use super::image_name::{ImageName, ImageNameError, digest_text};
 use super::manifest::{Descriptor, Document, INDEX_TYPE, ManifestError, Platform};
-use super::reference::{Reference, ReferenceError, digest_text};
 use crate::error::Class;
 use crate::format::{Sha256, Shown};
 use crate::machine::Machine;
@@ -24,7 +24,7 @@ pub const CONTAINERD_ANNOTATION: &str = "io.containerd.image.name";
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Image {
     /// What it is called.
-    pub reference: Reference,
+    pub image_name: ImageName,
     /// Its manifest.
     pub manifest: Descriptor,
     /// What it runs on, where that is known.
@@ -53,13 +53,13 @@ pub enum IndexError {
         /// Its digest.
         digest: Sha256,
         /// Why.
-        source: ReferenceError,
+        source: ImageNameError,
     },
     /// Two images have one name.
-    #[error("two images are called {reference}")]
+    #[error("two images are called {image_name}")]
     Twice {
         /// The name.
-        reference: String,
+        image_name: String,
     },
 }
 
@@ -130,11 +130,11 @@ pub fn parse_index(bytes: &[u8]) -> Result<Vec<Image>, IndexError> {
         let digest = one.manifest.digest;
         let name = one.annotations.get(CONTAINERD_ANNOTATION).or_else(|| one.annotations.get(NAME_ANNOTATION));
         let name = name.ok_or(IndexError::Nameless { digest })?;
-        let reference = Reference::parse(name).map_err(|source| IndexError::BadName { digest, source })?;
-        if images.iter().any(|image| image.reference == reference) {
-            return Err(IndexError::Twice { reference: reference.to_string() });
+        let image_name = ImageName::parse(name).map_err(|source| IndexError::BadName { digest, source })?;
+        if images.iter().any(|image| image.image_name == image_name) {
+            return Err(IndexError::Twice { image_name: image_name.to_string() });
         }
-        images.push(Image { reference, manifest: one.manifest, platform: one.platform });
+        images.push(Image { image_name, manifest: one.manifest, platform: one.platform });
     }
     Ok(images)
 }
@@ -142,7 +142,7 @@ pub fn parse_index(bytes: &[u8]) -> Result<Vec<Image>, IndexError> {
 /// Returns the index that names these images.
 pub fn encode_index<'a>(images: impl IntoIterator<Item = &'a Image>) -> Vec<u8> {
     let one = |image: &Image| {
-        let name = image.reference.to_string();
+        let name = image.image_name.to_string();
         let mut document = json!({
             "mediaType": image.manifest.media_type,
             "digest": digest_text(image.manifest.digest),
@@ -295,8 +295,8 @@ mod tests {
 
     fn image(name: &str) -> Image {
         let manifest = Descriptor { media_type: MANIFEST_TYPE.to_owned(), digest: Sha256::of(b"m"), len: 1 };
-        let reference = Reference::parse(name).expect("a reference");
-        Image { reference, manifest, platform: Platform::parse("linux/amd64") }
+        let image_name = ImageName::parse(name).expect("a name");
+        Image { image_name, manifest, platform: Platform::parse("linux/amd64") }
     }
 
     #[test]

@@ -51,8 +51,8 @@ pub fn write_archive(
 /// Returns what the vendor's loader reads beside the archives: which file is which image.
 pub fn saved_list(images: &CarriedImages) -> Vec<u8> {
     let one = |carried: &CarriedImage| {
-        let reference = &carried.image.reference;
-        json!({ "file": reference.saved_name(), "ref": reference.to_string() })
+        let image_name = &carried.image.image_name;
+        json!({ "file": image_name.saved_name(), "ref": image_name.to_string() })
     };
     let list: Vec<_> = images.images.iter().map(one).collect();
     let mut bytes = serde_json::to_vec_pretty(&list).unwrap_or_default();
@@ -104,7 +104,7 @@ fn archive_manifest(images: &CarriedImages) -> Vec<u8> {
         let manifest = &carried.manifest;
         json!({
             "Config": blob_path(manifest.config.digest),
-            "RepoTags": carried.image.reference.tagged().map(|tag| vec![tag]),
+            "RepoTags": carried.image.image_name.tagged().map(|tag| vec![tag]),
             "Layers": manifest.layers.iter().map(|layer| blob_path(layer.digest)).collect::<Vec<_>>(),
         })
     };

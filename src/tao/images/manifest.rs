@@ -1,6 +1,6 @@
 //! Manifests of images, and lists of them.
 
-use super::reference::parse_digest;
+use super::image_name::parse_digest;
 use crate::error::Class;
 use crate::format::limits::FILE_LEN_MAX;
 use crate::format::{Sha256, Shown};
@@ -291,7 +291,7 @@ impl Manifest {
         let one = |blob: &Descriptor| {
             serde_json::json!({
                 "mediaType": blob.media_type,
-                "digest": super::reference::digest_text(blob.digest),
+                "digest": super::image_name::digest_text(blob.digest),
                 "size": blob.len,
             })
         };

@@ -3,7 +3,7 @@
 //!
 //! | module | what it holds |
 //! |---|---|
-//! | [`reference`] | what an image is called |
+//! | [`image_name`] | what an image is called |
 //! | [`manifest`] | manifests and lists of them |
 //! | [`layout`] | the directory of blobs and its index |
 //! | [`auth`] | the credentials of `docker login`, and what registries want to see |
@@ -20,11 +20,11 @@ pub mod auth;
 pub mod carried;
 pub mod deployment;
 pub mod fetch;
+pub mod image_name;
 pub mod layout;
 pub mod load;
 pub mod manifest;
 pub mod push;
-pub mod reference;
 pub mod registry;
 pub mod saved;
 pub mod tarball;

@@ -1,7 +1,7 @@
 //! From a bundle into a registry, blob by blob, without a file on the way.
 
 use super::carried::{CarriedImage, CarriedImages};
-use super::reference::{Reference, ReferenceRule, check_repository, digest_text};
+use super::image_name::{ImageName, ImageNameRule, check_repository, digest_text};
 use super::registry::{Given, Mounted, Place, Registry, RegistryError, Upload};
 use crate::error::Class;
 use crate::format::cover::Piece;
@@ -38,12 +38,12 @@ pub enum PushError {
         name: String,
     },
     /// The prefix makes a name that is none.
-    #[error("{reference} can't be pushed there: {rule}")]
+    #[error("{image_name} can't be pushed there: {rule}")]
     BadName {
         /// The image.
-        reference: String,
+        image_name: String,
         /// The rule that its name would break.
-        rule: ReferenceRule,
+        rule: ImageNameRule,
     },
 }
 
@@ -67,7 +67,7 @@ pub struct PushReport {
     /// Images that were there already, with the same digest.
     pub already: Vec<String>,
     /// Images that are not there, for want of a blob.
-    pub lost: Vec<Reference>,
+    pub lost: Vec<ImageName>,
     /// Blobs that were sent.
     pub sent_count: u64,
     /// Their bytes.
@@ -180,21 +180,21 @@ impl PushReport {
 fn place<'a>(images: &'a CarriedImages, prefix: Option<&str>) -> Result<Vec<Placed<'a>>, PushError> {
     let mut placed: BTreeMap<String, Placed<'a>> = BTreeMap::new();
     for carried in &images.images {
-        let reference = &carried.image.reference;
+        let image_name = &carried.image.image_name;
         let repository = match prefix {
-            Some(prefix) => format!("{prefix}/{}", reference.repository()),
-            None => reference.repository().to_owned(),
+            Some(prefix) => format!("{prefix}/{}", image_name.repository()),
+            None => image_name.repository().to_owned(),
         };
-        let bad = |rule| PushError::BadName { reference: reference.to_string(), rule };
+        let bad = |rule| PushError::BadName { image_name: image_name.to_string(), rule };
         check_repository(&repository).map_err(bad)?;
-        let target = reference.tag().map_or_else(|| digest_text(carried.image.manifest.digest), str::to_owned);
+        let target = image_name.tag().map_or_else(|| digest_text(carried.image.manifest.digest), str::to_owned);
         let one = Placed { carried, repository, target };
         let name = one.name();
         if let Some(other) = placed.insert(name.clone(), one)
             && other.carried.image.manifest.digest != carried.image.manifest.digest
         {
-            let first = other.carried.image.reference.to_string();
-            return Err(PushError::Clash { first, second: reference.to_string(), name });
+            let first = other.carried.image.image_name.to_string();
+            return Err(PushError::Clash { first, second: image_name.to_string(), name });
         }
     }
     Ok(placed.into_values().collect())
@@ -343,7 +343,7 @@ fn name_all(
     for one in placed {
         let image = &one.carried.image;
         if one.carried.manifest.blobs().any(|blob| lost.contains(&blob.digest)) {
-            report.lost.push(image.reference.clone());
+            report.lost.push(image.image_name.clone());
             continue;
         }
         if registry.digest_of(&one.repository, &one.target)? == Some(image.manifest.digest) {

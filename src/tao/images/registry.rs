@@ -1,8 +1,8 @@
 //! A registry of images: what it has, and what it is given.
 
 use super::auth::{Challenge, Credentials};
+use super::image_name::{digest_text, parse_digest};
 use super::manifest::{ACCEPTED_TYPES, MANIFEST_LEN_MAX};
-use super::reference::{digest_text, parse_digest};
 use crate::error::Class;
 use crate::format::Sha256;
 use crate::tao::fetch::http::{Http, HttpError, place_of, refused};
@@ -167,7 +167,7 @@ struct TokenAnswer {
 }
 
 impl<'a> Registry<'a> {
-    /// Returns the registry that references call `name`; nothing where that is no host.
+    /// Returns the registry that names call `name`; nothing where that is no host.
     pub fn new(
         http: &'a Http<'a>,
         name: &str,
@@ -176,7 +176,7 @@ impl<'a> Registry<'a> {
     ) -> Option<Registry<'a>> {
         let host = if name == "docker.io" { "registry-1.docker.io" } else { name };
         let scheme = if transport == Transport::Tls { "https" } else { "http" };
-        let base = Url::parse(&format!("{scheme}://{host}/v2/")).ok().filter(|_| super::reference::is_host(host))?;
+        let base = Url::parse(&format!("{scheme}://{host}/v2/")).ok().filter(|_| super::image_name::is_host(host))?;
         Some(Registry { http, base, credentials, grants: Mutex::default() })
     }
 

@@ -1,12 +1,12 @@
 //! From what `docker save` and the vendor's script have written into a layout.
 
 use super::fetch::{ImageError, choose};
+use super::image_name::{ImageName, ImageNameError, parse_digest};
 use super::layout::{CONTAINERD_ANNOTATION, INDEX_NAME, Image, Layout, LayoutError, MARK_NAME, blob_path};
 use super::manifest::{
     CONFIG_LEN_MAX, CONFIG_TYPE, Descriptor, Document, INDEX_TYPE, ImageConfig, LAYER_COUNT_MAX, LAYER_TYPE, Listed,
     MANIFEST_LEN_MAX, MANIFEST_TYPE, Manifest, ManifestError, Platform,
 };
-use super::reference::{Reference, ReferenceError, parse_digest};
 use super::tarball::{Members, TarError};
 use crate::error::Class;
 use crate::format::{Sha256, Shown};
@@ -51,7 +51,7 @@ pub enum SavedError {
     },
     /// A name in it is none.
     #[error(transparent)]
-    Name(#[from] ReferenceError),
+    Name(#[from] ImageNameError),
     /// It lacks something.
     #[error("it has no {shown}", shown = Shown(.path))]
     Lacks {
@@ -69,10 +69,10 @@ pub enum SavedError {
         found: Sha256,
     },
     /// The archive does not have the image that is said to be in it.
-    #[error("it does not have {reference}")]
+    #[error("it does not have {image_name}")]
     OtherImage {
         /// The image.
-        reference: String,
+        image_name: String,
     },
     /// Nobody says what an image is called.
     #[error("an image in it has no name")]
@@ -109,7 +109,7 @@ pub struct Archive {
     /// The file.
     pub path: PathBuf,
     /// The image.
-    pub reference: Option<Reference>,
+    pub image_name: Option<ImageName>,
 }
 
 /// The archives of a directory.
@@ -125,7 +125,7 @@ pub struct SavedDirectory {
 struct SavedEntry {
     file: String,
     #[serde(rename = "ref")]
-    reference: String,
+    image_name: String,
 }
 
 /// One image of the `manifest.json` inside an archive.
@@ -165,7 +165,7 @@ pub fn parse_archive_manifest(bytes: &[u8]) -> Result<Vec<ArchiveEntry>, Manifes
 ///
 /// # Errors
 /// It is no such list, or a file of it would lie elsewhere.
-pub fn parse_saved(bytes: &[u8]) -> Result<Vec<(String, Reference)>, SavedError> {
+pub fn parse_saved(bytes: &[u8]) -> Result<Vec<(String, ImageName)>, SavedError> {
     let failed = |source| SavedError::Manifest { name: SAVED_NAME.to_owned(), source };
     if bytes.len() as u64 > MANIFEST_LEN_MAX {
         return Err(failed(ManifestError::TooLong { max: MANIFEST_LEN_MAX }));
@@ -178,7 +178,7 @@ pub fn parse_saved(bytes: &[u8]) -> Result<Vec<(String, Reference)>, SavedError>
     let one = |entry: SavedEntry| {
         let is_name = !entry.file.is_empty() && !entry.file.contains(['/', '\0']) && entry.file != "..";
         match is_name {
-            true => Ok((entry.file, Reference::parse(&entry.reference)?)),
+            true => Ok((entry.file, ImageName::parse(&entry.image_name)?)),
             false => Err(SavedError::Lacks { path: entry.file }),
         }
     };
@@ -210,7 +210,7 @@ impl SavedDirectory {
             }
         }
         saved.unnamed.sort();
-        let archive = |(file, reference)| Archive { path: path.join(file), reference: Some(reference) };
+        let archive = |(file, image_name)| Archive { path: path.join(file), image_name: Some(image_name) };
         saved.archives = named.into_iter().map(archive).collect();
         Ok(saved)
     }
@@ -232,21 +232,21 @@ pub fn add(
     let members = Members::scan(&mut file, len)?;
     let mut reader = Reader { file, path: &archive.path, members, layout, platform, progress };
     let mut found = reader.found()?;
-    if let Some(wanted) = &archive.reference {
+    if let Some(wanted) = &archive.image_name {
         let is_only = found.len() == 1;
-        found.retain(|one| is_only || one.reference.as_ref() == Some(wanted));
+        found.retain(|one| is_only || one.image_name.as_ref() == Some(wanted));
         if found.is_empty() {
-            return Err(SavedError::OtherImage { reference: wanted.to_string() });
+            return Err(SavedError::OtherImage { image_name: wanted.to_string() });
         }
         found.truncate(1);
-        found[0].reference = Some(wanted.clone());
+        found[0].image_name = Some(wanted.clone());
     }
     found.iter().map(|one| reader.image(one)).collect()
 }
 
 /// An image in an archive.
 struct Found {
-    reference: Option<Reference>,
+    image_name: Option<ImageName>,
     source: Source,
 }
 
@@ -278,8 +278,8 @@ impl Reader<'_> {
             };
             let one = |listed: Listed| {
                 let name = listed.annotations.get(CONTAINERD_ANNOTATION);
-                let reference = name.map(|name| Reference::parse(name)).transpose()?;
-                Ok(Found { reference, source: Source::Oci(listed.manifest) })
+                let image_name = name.map(|name| ImageName::parse(name)).transpose()?;
+                Ok(Found { image_name, source: Source::Oci(listed.manifest) })
             };
             let found = listed.into_iter().map(one).collect::<Result<Vec<_>, SavedError>>()?;
             if !found.is_empty() {
@@ -293,19 +293,19 @@ impl Reader<'_> {
         for entry in entries {
             let tags = entry.tags.clone().unwrap_or_default();
             if tags.is_empty() {
-                found.push(Found { reference: None, source: Source::Docker(entry.clone()) });
+                found.push(Found { image_name: None, source: Source::Docker(entry.clone()) });
             }
             for tag in tags {
-                let reference = Some(Reference::parse(&tag)?);
-                found.push(Found { reference, source: Source::Docker(entry.clone()) });
+                let image_name = Some(ImageName::parse(&tag)?);
+                found.push(Found { image_name, source: Source::Docker(entry.clone()) });
             }
         }
         Ok(found)
     }
 
     fn image(&mut self, found: &Found) -> Result<Image, SavedError> {
-        let reference = found.reference.clone().ok_or(SavedError::Nameless)?;
-        self.progress.now_at(&reference.to_string());
+        let image_name = found.image_name.clone().ok_or(SavedError::Nameless)?;
+        self.progress.now_at(&image_name.to_string());
         let (manifest, platform) = match &found.source {
             Source::Oci(descriptor) => self.oci(descriptor)?,
             Source::Docker(entry) => self.docker(entry)?,
@@ -314,7 +314,7 @@ impl Reader<'_> {
             let error = ImageError::OtherPlatform { platform: self.platform.to_string(), found: found.to_string() };
             return Err(error.into());
         }
-        Ok(Image { reference, manifest, platform })
+        Ok(Image { image_name, manifest, platform })
     }
 
     fn oci(&mut self, descriptor: &Descriptor) -> Result<(Descriptor, Option<Platform>), SavedError> {

@@ -28,7 +28,7 @@ pub(crate) fn run(args: &AddImagesArgs, report: &Report) -> Result<(), Failure> 
             }
             archives.extend(saved.archives);
         } else {
-            archives.push(Archive { path: path.clone(), reference: None });
+            archives.push(Archive { path: path.clone(), image_name: None });
         }
     }
     let layout = Layout::open(&args.out, &Machine::default())?;
@@ -56,16 +56,16 @@ pub(crate) fn run(args: &AddImagesArgs, report: &Report) -> Result<(), Failure> 
 fn name(layout: &Layout, added: &[Image]) -> Result<(), Failure> {
     let mut images = layout.images()?;
     for image in added {
-        images.retain(|known| known.reference != image.reference);
+        images.retain(|known| known.image_name != image.image_name);
         images.push(image.clone());
     }
-    images.sort_by(|a, b| a.reference.cmp(&b.reference));
+    images.sort_by(|a, b| a.image_name.cmp(&b.image_name));
     Ok(layout.name(&images)?)
 }
 
 fn print(added: &[Image], failed: &[(PathBuf, SavedError)], out: &Path, report: &Report) -> Result<(), Failure> {
     let images = added.iter().map(
-        |image| json!({ "image": image.reference.to_string(), "digest": format!("sha256:{}", image.manifest.digest) }),
+        |image| json!({ "image": image.image_name.to_string(), "digest": format!("sha256:{}", image.manifest.digest) }),
     );
     let document = json!({
         "result": if failed.is_empty() { "added" } else { "incomplete" },
@@ -75,7 +75,7 @@ fn print(added: &[Image], failed: &[(PathBuf, SavedError)], out: &Path, report: 
     });
     let mut text = String::new();
     for image in added {
-        let _ = writeln!(text, "sha256:{} {}", image.manifest.digest, image.reference);
+        let _ = writeln!(text, "sha256:{} {}", image.manifest.digest, image.image_name);
     }
     let shown = OneLine(out.to_string_lossy()).to_string();
     let _ = writeln!(text, "added: {} to {shown}", Count(added.len() as u64, "image"));

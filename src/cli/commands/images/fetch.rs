@@ -1,6 +1,6 @@
 //! `airlift images fetch`.
 
-use super::{Login, deployment, platform, references};
+use super::{Login, deployment, image_names, platform};
 use crate::cli::args::FetchImagesArgs;
 use crate::cli::failure::{Failure, chain};
 use crate::cli::progress::Shown;
@@ -12,9 +12,9 @@ use airlift::machine::Machine;
 use airlift::pipeline::progress::Progress as _;
 use airlift::tao::fetch::http::{Http, HttpError, Patience, client};
 use airlift::tao::images::fetch::{FailedImage, FetchedImages, Fetching, ImageError, PlannedImage, fetch, plan};
+use airlift::tao::images::image_name::ImageName;
 use airlift::tao::images::layout::Layout;
 use airlift::tao::images::manifest::Platform;
-use airlift::tao::images::reference::Reference;
 use airlift::tao::images::registry::{Registry, RegistryError};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -24,7 +24,7 @@ use std::sync::Arc;
 
 pub(crate) fn run(args: &FetchImagesArgs, report: &Report) -> Result<(), Failure> {
     let platform = platform(&args.platform)?;
-    let mut wanted: BTreeSet<Reference> = references(&args.references)?.into_iter().collect();
+    let mut wanted: BTreeSet<ImageName> = image_names(&args.image_names)?.into_iter().collect();
     wanted.extend(deployment(&args.needed)?.images.into_keys());
     let login = Login::read(&args.registry)?;
     let progress = Shown::new(report);
@@ -34,7 +34,7 @@ pub(crate) fn run(args: &FetchImagesArgs, report: &Report) -> Result<(), Failure
     let registries = registries(&http, &login, &wanted)?;
     let mut plans = planned(&registries, &wanted, &platform)?;
     for one in plans.planned.iter().filter(|one| one.is_of_list) {
-        report.note(&format!("of a list one image travels, by its own digest: {}", one.reference));
+        report.note(&format!("of a list one image travels, by its own digest: {}", one.image_name));
     }
     if args.dry_run {
         progress.finish();
@@ -49,7 +49,7 @@ pub(crate) fn run(args: &FetchImagesArgs, report: &Report) -> Result<(), Failure
         platform: &platform,
         parallel: args.parallel,
     };
-    let lost: Vec<Reference> = plans.failed.iter().map(|failed| failed.reference.clone()).collect();
+    let lost: Vec<ImageName> = plans.failed.iter().map(|failed| failed.image_name.clone()).collect();
     let fetched = fetch(&fetching, &plans.planned, &lost, &progress);
     progress.finish();
     let mut fetched = fetched?;
@@ -61,10 +61,10 @@ pub(crate) fn run(args: &FetchImagesArgs, report: &Report) -> Result<(), Failure
 fn registries<'a>(
     http: &'a Http<'a>,
     login: &Login,
-    wanted: &BTreeSet<Reference>,
+    wanted: &BTreeSet<ImageName>,
 ) -> Result<HashMap<String, Registry<'a>>, Failure> {
     let mut registries = HashMap::new();
-    for name in wanted.iter().map(Reference::registry) {
+    for name in wanted.iter().map(ImageName::registry) {
         if !registries.contains_key(name) {
             let registry = Registry::new(http, name, login.transport, login.credentials(name)?);
             let bad =
@@ -84,16 +84,16 @@ struct Plans {
 
 fn planned(
     registries: &HashMap<String, Registry<'_>>,
-    wanted: &BTreeSet<Reference>,
+    wanted: &BTreeSet<ImageName>,
     platform: &Platform,
 ) -> Result<Plans, Failure> {
     let mut plans = Plans::default();
-    for reference in wanted {
-        let Some(registry) = registries.get(reference.registry()) else { continue };
-        match plan(registry, reference, platform) {
+    for image_name in wanted {
+        let Some(registry) = registries.get(image_name.registry()) else { continue };
+        match plan(registry, image_name, platform) {
             Ok(planned) => plans.planned.push(planned),
             Err(error) if error.class() == Class::Interrupted => return Err(Failure::interrupted()),
-            Err(error) => plans.failed.push(FailedImage { reference: reference.clone(), error: Arc::new(error) }),
+            Err(error) => plans.failed.push(FailedImage { image_name: image_name.clone(), error: Arc::new(error) }),
         }
     }
     Ok(plans)
@@ -110,7 +110,7 @@ impl Plans {
         let mut text = String::new();
         for one in &self.planned {
             let layers = Count(one.manifest.layers.len() as u64, "layer");
-            let _ = writeln!(text, "{:>10}  {layers:<12} {}", Size(one.total_len()).to_string(), one.reference);
+            let _ = writeln!(text, "{:>10}  {layers:<12} {}", Size(one.total_len()).to_string(), one.image_name);
         }
         let images = Count(self.planned.len() as u64, "image");
         let _ = writeln!(text, "would fetch: {images}, {}", Size(self.unique_len()));
@@ -120,7 +120,7 @@ impl Plans {
     fn document(&self) -> Value {
         let images = self.planned.iter().map(|one| {
             json!({
-                "image": one.reference.to_string(),
+                "image": one.image_name.to_string(),
                 "digest": format!("sha256:{}", one.descriptor.digest),
                 "layers": one.manifest.layers.len(),
                 "bytes": one.total_len(),
@@ -138,7 +138,7 @@ impl Plans {
 fn text(fetched: &FetchedImages, out: &Path) -> String {
     let mut text = String::new();
     for image in &fetched.images {
-        let _ = writeln!(text, "sha256:{} {}", image.manifest.digest, image.reference);
+        let _ = writeln!(text, "sha256:{} {}", image.manifest.digest, image.image_name);
     }
     let images = Count(fetched.images.len() as u64, "image");
     let shown = OneLine(out.to_string_lossy()).to_string();
@@ -150,7 +150,7 @@ fn text(fetched: &FetchedImages, out: &Path) -> String {
 fn document(fetched: &FetchedImages, out: &Path) -> Value {
     let images = fetched.images.iter().map(|image| {
         json!({
-            "image": image.reference.to_string(),
+            "image": image.image_name.to_string(),
             "digest": format!("sha256:{}", image.manifest.digest),
             "platform": image.platform.as_ref().map(ToString::to_string),
         })
@@ -164,14 +164,14 @@ fn document(fetched: &FetchedImages, out: &Path) -> Value {
 }
 
 fn failed_document(failed: &[FailedImage]) -> Vec<Value> {
-    let document = |one: &FailedImage| json!({ "image": one.reference.to_string(), "why": chain(one.error.as_ref()) });
+    let document = |one: &FailedImage| json!({ "image": one.image_name.to_string(), "why": chain(one.error.as_ref()) });
     failed.iter().map(document).collect()
 }
 
 /// Names what is not there, and ends as the gravest of it does: what is refused will be refused again.
 fn ending(failed: &[FailedImage], report: &Report) -> Result<(), Failure> {
     for one in failed {
-        report.warn(&format!("not fetched: {}: {}", one.reference, chain(one.error.as_ref())));
+        report.warn(&format!("not fetched: {}: {}", one.image_name, chain(one.error.as_ref())));
     }
     let is = |class| failed.iter().any(|one| one.error.class() == class);
     if failed.is_empty() {

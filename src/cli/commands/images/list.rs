@@ -8,8 +8,8 @@ use crate::cli::size::Count;
 use airlift::error::Class;
 use airlift::format::OneLine;
 use airlift::tao::images::deployment::{Deployment, DeploymentError, Need};
+use airlift::tao::images::image_name::ImageName;
 use airlift::tao::images::layout::read_index;
-use airlift::tao::images::reference::Reference;
 use serde_json::json;
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -20,12 +20,12 @@ pub(crate) fn run(args: &ListImagesArgs, report: &Report) -> Result<(), Failure>
         return Err(Failure::new(Class::Usage, message, "name a file with --config-env, --compose, or both"));
     }
     let deployment = deployment(&args.needed)?;
-    let have: Option<BTreeSet<Reference>> = match &args.have {
-        Some(path) => Some(read_index(path)?.into_iter().map(|image| image.reference).collect()),
+    let have: Option<BTreeSet<ImageName>> = match &args.have {
+        Some(path) => Some(read_index(path)?.into_iter().map(|image| image.image_name).collect()),
         None => None,
     };
-    let missing: Vec<&Reference> = match &have {
-        Some(have) => deployment.images.keys().filter(|reference| !have.contains(reference)).collect(),
+    let missing: Vec<&ImageName> = match &have {
+        Some(have) => deployment.images.keys().filter(|image_name| !have.contains(image_name)).collect(),
         None => Vec::new(),
     };
     print(&deployment, &missing, report)?;
@@ -45,40 +45,40 @@ pub(crate) fn run(args: &ListImagesArgs, report: &Report) -> Result<(), Failure>
 }
 
 /// Returns what a person should know of an image.
-fn marks(reference: &Reference, need: &Need, missing: &[&Reference]) -> Vec<String> {
+fn marks(image_name: &ImageName, need: &Need, missing: &[&ImageName]) -> Vec<String> {
     let mut marks = Vec::new();
     if !need.is_saved {
         marks.push("not saved by the vendor's script".to_owned());
     }
-    if reference.is_floating() {
+    if image_name.is_floating() {
         marks.push("floating tag".to_owned());
     }
     if !need.always_pulled_by.is_empty() {
         marks.push(format!("pull_policy always: {}", need.always_pulled_by.join(", ")));
     }
-    if missing.contains(&reference) {
+    if missing.contains(&image_name) {
         marks.push("missing".to_owned());
     }
     marks
 }
 
-fn print(deployment: &Deployment, missing: &[&Reference], report: &Report) -> Result<(), Failure> {
+fn print(deployment: &Deployment, missing: &[&ImageName], report: &Report) -> Result<(), Failure> {
     let mut text = String::new();
     let mut images = Vec::new();
-    for (reference, need) in &deployment.images {
-        let marks = marks(reference, need, missing);
-        let _ = writeln!(text, "{reference}");
+    for (image_name, need) in &deployment.images {
+        let marks = marks(image_name, need, missing);
+        let _ = writeln!(text, "{image_name}");
         let _ = writeln!(text, "  {}", OneLine(need.places.join(", ")));
         if !marks.is_empty() {
             let _ = writeln!(text, "  note: {}", OneLine(marks.join("; ")));
         }
         images.push(json!({
-            "image": reference.to_string(),
+            "image": image_name.to_string(),
             "places": need.places,
             "saved_by_vendor": need.is_saved,
-            "floating": reference.is_floating(),
+            "floating": image_name.is_floating(),
             "always_pulled_by": need.always_pulled_by,
-            "missing": missing.contains(&reference),
+            "missing": missing.contains(&image_name),
         }));
     }
     report.result(&json!({ "images": images, "built": deployment.built }), &text)

@@ -103,10 +103,10 @@ impl Loading<'_> {
         machine.make_directories(dir, 0o777).map_err(|error| Failure::io("make", dir, &error))?;
         let mut all = ExportReport::default();
         for one in &carried.images {
-            let reference = one.image.reference.clone();
-            let alone = carried.clone().only(std::slice::from_ref(&reference));
-            let alone = alone.map_err(|_| Failure::new(Class::Bug, format!("{reference} is lost"), "report this"))?;
-            let (path, part) = (dir.join(reference.saved_name()), dir.join(".airlift-load"));
+            let image_name = one.image.image_name.clone();
+            let alone = carried.clone().only(std::slice::from_ref(&image_name));
+            let alone = alone.map_err(|_| Failure::new(Class::Bug, format!("{image_name} is lost"), "report this"))?;
+            let (path, part) = (dir.join(image_name.saved_name()), dir.join(".airlift-load"));
             let failed = |error: &io::Error| Failure::io("write", &path, error);
             let mut file: MachineFile = machine.create(&part, 0o666).map_err(|error| failed(&error))?;
             let written = write_archive(self.opened, self.volumes, &alone, &mut file, self.progress)?;
@@ -129,7 +129,7 @@ impl Loading<'_> {
 
 fn print(carried: &CarriedImages, loaded: &ExportReport, to: &str, report: &Report) -> Result<(), Failure> {
     let result = loaded.class().map_or("loaded", Class::name);
-    let images: Vec<String> = carried.images.iter().map(|one| one.image.reference.to_string()).collect();
+    let images: Vec<String> = carried.images.iter().map(|one| one.image.image_name.to_string()).collect();
     let document = json!({
         "result": result,
         "to": to,

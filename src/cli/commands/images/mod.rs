@@ -15,10 +15,10 @@ use airlift::format::OneLine;
 use airlift::tao::images::auth::{AUTH_LEN_MAX, AuthFile, Credentials, usual_place};
 use airlift::tao::images::carried::{CarriedError, CarriedImages};
 use airlift::tao::images::deployment::{DEPLOYMENT_LEN_MAX, Deployment, parse_env};
+use airlift::tao::images::image_name::ImageName;
 use airlift::tao::images::layout::LayoutError;
 use airlift::tao::images::manifest::Platform;
 use airlift::tao::images::push::PushError;
-use airlift::tao::images::reference::Reference;
 use airlift::tao::images::registry::Transport;
 use std::fs::File;
 use std::io::Read as _;
@@ -34,8 +34,8 @@ pub(crate) fn run(args: &ImagesArgs, report: &Report) -> Result<(), Failure> {
     }
 }
 
-fn references(texts: &[String]) -> Result<Vec<Reference>, Failure> {
-    let parse = |text: &String| Reference::parse(text).map_err(|error| Failure::of(Class::Usage, &error));
+fn image_names(texts: &[String]) -> Result<Vec<ImageName>, Failure> {
+    let parse = |text: &String| ImageName::parse(text).map_err(|error| Failure::of(Class::Usage, &error));
     texts.iter().map(parse).collect()
 }
 
@@ -99,7 +99,7 @@ impl Login {
 
 /// Returns the images that were asked for, or all.
 fn only(carried: CarriedImages, texts: &[String]) -> Result<CarriedImages, Failure> {
-    carried.only(&references(texts)?).map_err(|missing| {
+    carried.only(&image_names(texts)?).map_err(|missing| {
         let message = format!("the bundle has no image {missing}");
         Failure::new(Class::Usage, message, "airlift cat BUNDLE images/index.json shows which it has")
     })

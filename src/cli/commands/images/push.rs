@@ -41,8 +41,8 @@ pub(crate) fn run(args: &PushImagesArgs, report: &Report) -> Result<(), Failure>
     progress.finish();
     let pushed = pushed?;
     print(&pushed, &args.to, report)?;
-    for reference in &pushed.lost {
-        report.warn(&format!("not pushed: {reference}: a blob of it can't be had"));
+    for image_name in &pushed.lost {
+        report.warn(&format!("not pushed: {image_name}: a blob of it can't be had"));
     }
     let read = ExportReport { lost_count: pushed.lost.len() as u64, read: pushed.read, ..ExportReport::default() };
     failure_of(&opened, &read, &name_of(opened.head()), report).map_or(Ok(()), Err)

@@ -3,38 +3,38 @@
 use crate::format::{Sha256, Shown};
 use std::fmt;
 
-/// Longest reference, in bytes.
+/// Longest name of an image, in bytes.
 pub const REFERENCE_LEN_MAX: usize = 512;
 /// Longest repository, in bytes.
 const REPOSITORY_LEN_MAX: usize = 255;
 /// Longest tag, in bytes.
 const TAG_LEN_MAX: usize = 128;
-/// The registry of references that name none.
+/// The registry of names without one.
 const USUAL_REGISTRY: &str = "docker.io";
 
 /// The full name of an image: registry, repository, and tag or digest or both.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Reference {
+pub struct ImageName {
     registry: String,
     repository: String,
     tag: Option<String>,
     digest: Option<Sha256>,
 }
 
-/// Why a text is no reference.
+/// Why a text is no name of an image.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{shown} is no reference of an image: {rule}", shown = Shown(.text))]
-pub struct ReferenceError {
+#[error("{shown} is no name of an image: {rule}", shown = Shown(.text))]
+pub struct ImageNameError {
     /// The text, cut where it is too long.
     pub text: String,
     /// The rule that it breaks.
-    pub rule: ReferenceRule,
+    pub rule: ImageNameRule,
 }
 
-/// The rules of references.
+/// The rules of names of images.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
-pub enum ReferenceRule {
+pub enum ImageNameRule {
     /// A limit of length.
     #[error("it is too long")]
     TooLong,
@@ -52,25 +52,25 @@ pub enum ReferenceRule {
     Digest,
 }
 
-impl Reference {
-    /// Returns the reference that `text` spells, as Docker reads it: without a registry it is of
+impl ImageName {
+    /// Returns the name that `text` spells, as Docker reads it: without a registry it is of
     /// `docker.io`, and without tag and digest the tag is `latest`.
     ///
     /// # Errors
     /// Names the rule that the text breaks.
-    pub fn parse(text: &str) -> Result<Reference, ReferenceError> {
-        Reference::read(text).map_err(|rule| {
+    pub fn parse(text: &str) -> Result<ImageName, ImageNameError> {
+        ImageName::read(text).map_err(|rule| {
             let text = text.chars().take(REFERENCE_LEN_MAX).collect();
-            ReferenceError { text, rule }
+            ImageNameError { text, rule }
         })
     }
 
-    fn read(text: &str) -> Result<Reference, ReferenceRule> {
+    fn read(text: &str) -> Result<ImageName, ImageNameRule> {
         if text.len() > REFERENCE_LEN_MAX {
-            return Err(ReferenceRule::TooLong);
+            return Err(ImageNameRule::TooLong);
         }
         let (name, digest) = match text.split_once('@') {
-            Some((name, digest)) => (name, Some(parse_digest(digest).ok_or(ReferenceRule::Digest)?)),
+            Some((name, digest)) => (name, Some(parse_digest(digest).ok_or(ImageNameRule::Digest)?)),
             None => (text, None),
         };
         // A colon before the last slash is that of a port.
@@ -79,7 +79,7 @@ impl Reference {
             _ => (name, None),
         };
         if tag.is_some_and(|tag| !is_tag(tag)) {
-            return Err(ReferenceRule::Tag);
+            return Err(ImageNameRule::Tag);
         }
         let (registry, repository) = match path.split_once('/') {
             Some((host, rest)) if host.contains(['.', ':']) || host == "localhost" => (host, rest.to_owned()),
@@ -88,14 +88,14 @@ impl Reference {
         };
         let registry = if registry == "index.docker.io" { USUAL_REGISTRY } else { registry };
         if !is_host(registry) {
-            return Err(ReferenceRule::Registry);
+            return Err(ImageNameRule::Registry);
         }
         check_repository(&repository)?;
         let tag = tag.map(str::to_owned).or_else(|| digest.is_none().then(|| "latest".to_owned()));
-        Ok(Reference { registry: registry.to_owned(), repository, tag, digest })
+        Ok(ImageName { registry: registry.to_owned(), repository, tag, digest })
     }
 
-    /// Returns the registry, as references name it.
+    /// Returns the registry, as it stands in names.
     pub fn registry(&self) -> &str {
         &self.registry
     }
@@ -117,8 +117,8 @@ impl Reference {
 
     /// Returns the same name with another digest.
     #[must_use]
-    pub fn with_digest(&self, digest: Sha256) -> Reference {
-        Reference { digest: Some(digest), ..self.clone() }
+    pub fn with_digest(&self, digest: Sha256) -> ImageName {
+        ImageName { digest: Some(digest), ..self.clone() }
     }
 
     /// Returns the name without the digest, by which container engines tag an image; nothing where
@@ -158,7 +158,7 @@ impl Reference {
     }
 }
 
-impl fmt::Display for Reference {
+impl fmt::Display for ImageName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}", self.registry, self.repository)?;
         if let Some(tag) = &self.tag {
@@ -189,11 +189,11 @@ pub(super) fn is_host(text: &str) -> bool {
 }
 
 /// Refuses what is no repository.
-pub(super) fn check_repository(text: &str) -> Result<(), ReferenceRule> {
+pub(super) fn check_repository(text: &str) -> Result<(), ImageNameRule> {
     if text.len() > REPOSITORY_LEN_MAX {
-        return Err(ReferenceRule::TooLong);
+        return Err(ImageNameRule::TooLong);
     }
-    if text.split('/').all(is_part) { Ok(()) } else { Err(ReferenceRule::Repository) }
+    if text.split('/').all(is_part) { Ok(()) } else { Err(ImageNameRule::Repository) }
 }
 
 /// Tells whether a text is a part of a repository: runs of letters and digits, and between them one
@@ -229,40 +229,40 @@ mod tests {
             (&format!("a/b@{digest}"), &format!("docker.io/a/b@{digest}")),
             (&format!("a/b:c@{digest}"), &format!("docker.io/a/b:c@{digest}")),
         ] {
-            let reference = Reference::parse(text).expect(text);
-            assert_eq!(reference.to_string(), expected);
-            assert_eq!(Reference::parse(expected), Ok(reference), "what is written is read again");
+            let image_name = ImageName::parse(text).expect(text);
+            assert_eq!(image_name.to_string(), expected);
+            assert_eq!(ImageName::parse(expected), Ok(image_name), "what is written is read again");
         }
     }
 
     #[test]
     fn refuses_paths_and_addresses_that_pose_as_names() {
         for (text, rule) in [
-            ("", ReferenceRule::Repository),
-            ("a/../b", ReferenceRule::Repository),
-            ("reg.io/../../etc/passwd:1", ReferenceRule::Repository),
-            ("reg.io//a", ReferenceRule::Repository),
-            ("https://reg.io/a", ReferenceRule::Repository),
-            ("reg.io/a%2f..", ReferenceRule::Repository),
-            ("reg.io/A", ReferenceRule::Repository),
-            ("reg.io/a?x=y", ReferenceRule::Repository),
-            ("reg.io/a..b", ReferenceRule::Repository),
-            ("user@reg.io/a", ReferenceRule::Digest),
-            ("reg.io:99999/a", ReferenceRule::Registry),
-            ("-reg.io/a", ReferenceRule::Registry),
-            ("reg.io/a:../b", ReferenceRule::Repository),
-            ("reg.io/a:b c", ReferenceRule::Tag),
-            ("reg.io/a:.b", ReferenceRule::Tag),
-            ("reg.io/a@sha512:00", ReferenceRule::Digest),
-            (&"a".repeat(600), ReferenceRule::TooLong),
+            ("", ImageNameRule::Repository),
+            ("a/../b", ImageNameRule::Repository),
+            ("reg.io/../../etc/passwd:1", ImageNameRule::Repository),
+            ("reg.io//a", ImageNameRule::Repository),
+            ("https://reg.io/a", ImageNameRule::Registry),
+            ("reg.io/a%2f..", ImageNameRule::Repository),
+            ("reg.io/A", ImageNameRule::Repository),
+            ("reg.io/a?x=y", ImageNameRule::Repository),
+            ("reg.io/a..b", ImageNameRule::Repository),
+            ("user@reg.io/a", ImageNameRule::Digest),
+            ("reg.io:99999/a", ImageNameRule::Registry),
+            ("-reg.io/a", ImageNameRule::Registry),
+            ("reg.io/a:../b", ImageNameRule::Repository),
+            ("reg.io/a:b c", ImageNameRule::Tag),
+            ("reg.io/a:.b", ImageNameRule::Tag),
+            ("reg.io/a@sha512:00", ImageNameRule::Digest),
+            (&"a".repeat(600), ImageNameRule::TooLong),
         ] {
-            assert_eq!(Reference::parse(text).expect_err(text).rule, rule, "{text}");
+            assert_eq!(ImageName::parse(text).expect_err(text).rule, rule, "{text}");
         }
     }
 
     #[test]
     fn names_files_as_the_vendors_script_does() {
-        let saved = |text| Reference::parse(text).expect("a reference").saved_name();
+        let saved = |text| ImageName::parse(text).expect("a name").saved_name();
         assert_eq!(
             saved("nvcr.io/nvidia/tao/tao-toolkit:6.26.3-pyt"),
             "nvcr.io__nvidia__tao__tao-toolkit__t-6.26.3-pyt.tar"
@@ -273,7 +273,7 @@ mod tests {
     #[test]
     fn a_tag_without_a_digit_floats() {
         for (text, is_floating) in [("nginx:alpine", true), ("mongo", true), ("mongo:7", false)] {
-            assert_eq!(Reference::parse(text).expect("a reference").is_floating(), is_floating, "{text}");
+            assert_eq!(ImageName::parse(text).expect("a name").is_floating(), is_floating, "{text}");
         }
     }
 }

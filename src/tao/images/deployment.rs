@@ -109,7 +109,8 @@ pub struct Deployment {
 /// Returns the variables of a file such as `config.env`, in order; the last of a name counts.
 ///
 /// # Errors
-/// A line is no variable. Comments, blank lines and `export` are accepted.
+/// A line is no variable, or an image hangs on what has no value. Comments, blank lines and `export`
+/// are accepted.
 pub fn parse_env(bytes: &[u8]) -> Result<Vec<(String, String)>, DeploymentError> {
     let text = text(bytes)?;
     let mut variables: Vec<(String, String)> = Vec::new();
@@ -126,7 +127,12 @@ pub fn parse_env(bytes: &[u8]) -> Result<Vec<(String, String)>, DeploymentError>
         }
         let value = match unquoted(value).ok_or_else(bad)? {
             Written::Literal(text) => text.to_owned(),
-            Written::Open(text) => Substitution { variables: &variables, place: name }.apply(text, 0)?,
+            Written::Open(text) => match (Substitution { variables: &variables, place: name }).apply(text, 0) {
+                Ok(value) => value,
+                // What the shell alone can tell has no value here, which is an error where an image needs it.
+                Err(_) if !name.starts_with(IMAGE_PREFIX) => continue,
+                Err(error) => return Err(error),
+            },
         };
         if variables.len() >= VARIABLE_COUNT_MAX {
             return Err(DeploymentError::TooMany { what: "variables", max: VARIABLE_COUNT_MAX });
@@ -312,6 +318,7 @@ IMAGE_COSMOS_RL=$REGISTRY/tao-toolkit:6.26.3-rl
 IMAGE_VILA=
 SECRET='$not ${a} variable'
 NUM_GPU_PER_NODE=4
+DATA=${HOME}/data
 ";
 
     const COMPOSE: &str = "\
@@ -380,6 +387,7 @@ services:
     #[test]
     fn refuses_lines_and_files_that_are_none() {
         assert!(matches!(parse_env(b"\nIMAGE TAO=x"), Err(DeploymentError::BadLine { line_number: 2 })));
+        assert!(matches!(parse_env(b"IMAGE_A=$B:1"), Err(DeploymentError::NoValue { .. })));
         assert!(matches!(parse_env(b"A=\"x"), Err(DeploymentError::BadLine { line_number: 1 })));
         let mut deployment = Deployment::default();
         assert!(matches!(deployment.add_compose(b"[1, 2"), Err(DeploymentError::NotCompose { .. })));

@@ -55,6 +55,14 @@ pub enum IndexError {
         /// Why.
         source: ImageNameError,
     },
+    /// An image has only a part of a name, such as a tag.
+    #[error("image {digest} is called {shown}, which is no full name", shown = Shown(.name))]
+    NotFull {
+        /// Its digest.
+        digest: Sha256,
+        /// What it is called.
+        name: String,
+    },
     /// Two images have one name.
     #[error("two images are called {image_name}")]
     Twice {
@@ -131,6 +139,10 @@ pub fn parse_index(bytes: &[u8]) -> Result<Vec<Image>, IndexError> {
         let name = one.annotations.get(CONTAINERD_ANNOTATION).or_else(|| one.annotations.get(NAME_ANNOTATION));
         let name = name.ok_or(IndexError::Nameless { digest })?;
         let image_name = ImageName::parse(name).map_err(|source| IndexError::BadName { digest, source })?;
+        // `1.0` would be read as an image of that name, where a tag is meant.
+        if image_name.to_string() != *name {
+            return Err(IndexError::NotFull { digest, name: name.clone() });
+        }
         if images.iter().any(|image| image.image_name == image_name) {
             return Err(IndexError::Twice { image_name: image_name.to_string() });
         }
@@ -312,5 +324,7 @@ mod tests {
         let text = String::from_utf8(encode_index(&[image("a:1")])).expect("UTF-8");
         let bad = text.replace("docker.io/library/a:1", "docker.io/../../a:1");
         assert!(matches!(parse_index(bad.as_bytes()), Err(IndexError::BadName { .. })));
+        let tag = text.replace("docker.io/library/a:1", "1.0");
+        assert!(matches!(parse_index(tag.as_bytes()), Err(IndexError::NotFull { .. })));
     }
 }

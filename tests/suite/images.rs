@@ -534,6 +534,32 @@ fn a_registry_that_wants_a_login_gets_it_from_the_file_alone() {
     assert_eq!(fetched.code, 0, "{}", fetched.err);
 }
 
+#[test]
+fn a_layout_that_lacks_or_changes_a_blob_is_refused_before_anything_is_sent() {
+    let (shared, target) = (Carried::shared(), Registry::start(Open::ToAll));
+    for (what, code) in [("lacks", 7), ("changed", 7), ("no layout", 2)] {
+        let carried = Carried { top: tempfile::tempdir().expect("a directory") };
+        for (path, bytes) in files_below(&shared.layout()) {
+            let path = carried.layout().join(path);
+            fs::create_dir_all(path.parent().expect("one")).expect("made");
+            fs::write(path, bytes).expect("written");
+        }
+        let gzipped = Sha256::of(&gzip(&layer(5)));
+        let blob = carried.layout().join("blobs/sha256").join(gzipped.to_string());
+        assert!(blob.is_file());
+        match what {
+            "lacks" => fs::remove_file(&blob).expect("removed"),
+            "changed" => flip(&blob, 100),
+            _ => fs::remove_file(carried.layout().join("oci-layout")).expect("removed"),
+        }
+        carried.pack();
+        let refused = carried.push(&target.host());
+        assert_eq!(refused.code, code, "{what}: {}", refused.err);
+        assert!(what == "no layout" || refused.err.contains(&gzipped.to_string()), "{what}: {}", refused.err);
+    }
+    assert_eq!(target.log_count(&["/v2/nvidia"]), 0);
+}
+
 /// Writes a program that takes what it reads from its input to a file.
 fn stand_in(dir: &Path, name: &str, ending: &str) {
     let path = dir.join(name);

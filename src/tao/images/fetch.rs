@@ -147,9 +147,9 @@ fn asked(
     if let Some(expected) = expected.filter(|expected| *expected != found) {
         return Err(ImageError::OtherManifest { expected, found });
     }
-    let document = Document::parse(&given.bytes, &given.media_type)
+    let (document, media_type) = Document::parse_typed(&given.bytes, &given.media_type)
         .map_err(|source| ImageError::Manifest { target: target.to_owned(), source })?;
-    let descriptor = Descriptor { media_type: given.media_type, digest: found, len: given.bytes.len() as u64 };
+    let descriptor = Descriptor { media_type, digest: found, len: given.bytes.len() as u64 };
     Ok(Asked { bytes: given.bytes, descriptor, document })
 }
 

@@ -235,12 +235,20 @@ impl Document {
     /// # Errors
     /// They are no manifest that can be carried.
     pub fn parse(bytes: &[u8], media_type: &str) -> Result<Document, ManifestError> {
+        Document::parse_typed(bytes, media_type).map(|(document, _)| document)
+    }
+
+    /// Returns what the bytes say, and what they are.
+    ///
+    /// # Errors
+    /// As [`parse`](Document::parse).
+    pub fn parse_typed(bytes: &[u8], media_type: &str) -> Result<(Document, String), ManifestError> {
         if bytes.len() as u64 > MANIFEST_LEN_MAX {
             return Err(ManifestError::TooLong { max: MANIFEST_LEN_MAX });
         }
         let raw: RawDocument = serde_json::from_slice(bytes).map_err(ManifestError::NotJson)?;
         let media_type = raw.media_type.as_deref().filter(|own| !own.is_empty()).unwrap_or(media_type);
-        match (media_type, &raw.layers, &raw.manifests) {
+        let document = match (media_type, &raw.layers, &raw.manifests) {
             // What one reader takes for an image and another for a list is neither.
             (_, Some(_), Some(_)) => Err(ManifestError::Ambiguous),
             (MANIFEST_TYPE | DOCKER_MANIFEST_TYPE, Some(layers), None) => Document::image(&raw, layers),
@@ -248,7 +256,8 @@ impl Document {
             (INDEX_TYPE | DOCKER_INDEX_TYPE, None, Some(listed)) => Document::list(listed),
             (INDEX_TYPE | DOCKER_INDEX_TYPE, _, _) => Err(ManifestError::Lacks { what: "manifests" }),
             _ => Err(ManifestError::OtherType { media_type: media_type.chars().take(200).collect() }),
-        }
+        };
+        document.map(|document| (document, media_type.to_owned()))
     }
 
     fn image(raw: &RawDocument, layers: &[RawDescriptor]) -> Result<Document, ManifestError> {
@@ -386,6 +395,10 @@ mod tests {
         assert!(matches!(parse(&two), Err(ManifestError::TwoLens { .. })));
         let list = json!({ "mediaType": INDEX_TYPE, "config": blob(CONFIG_TYPE, "aa", 2), "layers": [] });
         assert!(matches!(parse(&list), Err(ManifestError::Lacks { what: "manifests" })));
+        // What a document says of itself counts more than what is said of it.
+        let own = json!({ "mediaType": MANIFEST_TYPE, "config": blob(CONFIG_TYPE, "aa", 2), "layers": [] });
+        let (_, found) = Document::parse_typed(own.to_string().as_bytes(), INDEX_TYPE).expect("a manifest");
+        assert_eq!(found, MANIFEST_TYPE);
     }
 
     #[test]

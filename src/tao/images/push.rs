@@ -116,54 +116,124 @@ pub fn push(
     progress: &dyn Progress,
 ) -> Result<PushReport, PushError> {
     let placed = place(images, destination.prefix)?;
-    let mut report = PushReport::default();
-    let registry = destination.registry;
-    let mut wishes: BTreeSet<Wish> = BTreeSet::new();
-    // Where the registry has a blob already, for other repositories to take it from.
-    let mut homes: BTreeMap<Sha256, String> = BTreeMap::new();
-    for (digest, repository) in wanted(&placed) {
-        let len = images.blobs.get(&digest).map_or(0, |blob| blob.len);
-        if registry.has_blob(&repository, digest, len)? {
-            report.there_count += 1;
-            homes.insert(digest, repository);
-        } else {
-            wishes.insert((digest, repository));
-        }
-        if progress.is_cancelled() {
-            report.read.is_cancelled = true;
-            return Ok(report);
-        }
-    }
-    let mut lost = BTreeSet::new();
-    let mut broken: BTreeMap<Sha256, u32> = BTreeMap::new();
-    while !wishes.is_empty() && !report.read.is_cancelled {
-        let uploads = begin(registry, &mut wishes, &homes, &mut report)?;
+    let mut pushing = Pushing {
+        registry: destination.registry,
+        images,
+        wishes: BTreeSet::new(),
+        homes: BTreeMap::new(),
+        broken: BTreeMap::new(),
+        lost: BTreeSet::new(),
+        report: PushReport::default(),
+    };
+    pushing.look(&placed, progress)?;
+    while !pushing.wishes.is_empty() && !pushing.report.read.is_cancelled {
         progress.begin("push", bundle.head().totals.bytes, bundle.head().totals.files);
-        let mut sender = Sender::new(registry, images, uploads, &mut report);
+        let uploads = pushing.begin()?;
+        let mut sender = Sender::new(pushing.registry, images, uploads, &mut pushing.report);
         let read = read_contents(bundle, volumes, &mut sender, progress)?;
-        let Ended { sent, left, failed } = sender.end(read.is_cancelled);
-        for (digest, repository) in sent {
-            wishes.remove(&(digest, repository.clone()));
-            homes.insert(digest, repository);
+        let ended = sender.end(read.is_cancelled);
+        pushing.report.add(read);
+        pushing.settle(ended)?;
+    }
+    if !pushing.report.read.is_cancelled {
+        pushing.name_all(&placed)?;
+    }
+    Ok(pushing.report)
+}
+
+/// What is to be done, and what is.
+struct Pushing<'a> {
+    registry: &'a Registry<'a>,
+    images: &'a CarriedImages,
+    wishes: BTreeSet<Wish>,
+    /// Where the registry has a blob already, for other repositories to take it from.
+    homes: BTreeMap<Sha256, String>,
+    /// How often a blob broke on the way.
+    broken: BTreeMap<Sha256, u32>,
+    /// What can't be had.
+    lost: BTreeSet<Sha256>,
+    report: PushReport,
+}
+
+impl Pushing<'_> {
+    /// Asks the registry which blobs it has.
+    fn look(&mut self, placed: &[Placed<'_>], progress: &dyn Progress) -> Result<(), PushError> {
+        for (digest, repository) in wanted(placed) {
+            let len = self.images.blobs.get(&digest).map_or(0, |blob| blob.len);
+            if self.registry.has_blob(&repository, digest, len)? {
+                self.report.there_count += 1;
+                self.homes.insert(digest, repository);
+            } else {
+                self.wishes.insert((digest, repository));
+            }
+            if progress.is_cancelled() {
+                self.report.read.is_cancelled = true;
+                break;
+            }
         }
-        for digest in left {
-            lost.insert(digest);
-            wishes.retain(|(wished, _)| *wished != digest);
+        Ok(())
+    }
+
+    /// Lets repositories take blobs that the registry has, and begins to send one copy of every other.
+    fn begin(&mut self) -> Result<BTreeMap<Sha256, (String, Option<Upload>)>, PushError> {
+        let mut uploads: BTreeMap<Sha256, (String, Option<Upload>)> = BTreeMap::new();
+        for (digest, repository) in self.wishes.clone() {
+            let Some(home) = self.homes.get(&digest) else {
+                uploads.entry(digest).or_insert((repository, None));
+                continue;
+            };
+            match self.registry.mount(&repository, digest, home)? {
+                Mounted::Done => {
+                    self.report.there_count += 1;
+                    self.wishes.remove(&(digest, repository));
+                }
+                // Of one digest a single copy is sent at a time; the others are asked for again.
+                Mounted::Upload(upload) if uploads.contains_key(&digest) => self.registry.abandon(&upload),
+                Mounted::Upload(upload) => drop(uploads.insert(digest, (repository, Some(upload)))),
+            }
         }
-        for (digest, error) in failed {
-            let count = broken.entry(digest).or_default();
+        Ok(uploads)
+    }
+
+    /// Writes down what became of the blobs that were to be sent.
+    fn settle(&mut self, ended: Ended) -> Result<(), PushError> {
+        for (digest, repository) in ended.sent {
+            self.wishes.remove(&(digest, repository.clone()));
+            self.homes.insert(digest, repository);
+        }
+        for digest in ended.left {
+            self.lost.insert(digest);
+            self.wishes.retain(|(wished, _)| *wished != digest);
+        }
+        for (digest, error) in ended.failed {
+            let count = self.broken.entry(digest).or_default();
             *count += 1;
             if *count >= SEND_COUNT_MAX {
                 return Err(error.into());
             }
-            registry.wait_after(*count)?;
+            self.registry.wait_after(*count)?;
         }
-        report.add(read);
+        Ok(())
     }
-    if !report.read.is_cancelled {
-        name_all(registry, &placed, &lost, &mut report)?;
+
+    /// Gives every image its name whose blobs are there.
+    fn name_all(&mut self, placed: &[Placed<'_>]) -> Result<(), PushError> {
+        for one in placed {
+            let image = &one.carried.image;
+            if one.carried.manifest.blobs().any(|blob| self.lost.contains(&blob.digest)) {
+                self.report.lost.push(image.image_name.clone());
+                continue;
+            }
+            if self.registry.digest_of(&one.repository, &one.target)? == Some(image.manifest.digest) {
+                self.report.already.push(one.name());
+                continue;
+            }
+            let given = Given { bytes: one.carried.bytes.clone(), media_type: image.manifest.media_type.clone() };
+            self.registry.put_manifest(&Place { repository: &one.repository, target: &one.target }, &given)?;
+            self.report.pushed.push(one.name());
+        }
+        Ok(())
     }
-    Ok(report)
 }
 
 impl PushReport {
@@ -206,32 +276,6 @@ fn wanted(placed: &[Placed<'_>]) -> BTreeSet<Wish> {
         blobs.map(|blob| (blob.digest, one.repository.clone()))
     });
     wishes.collect()
-}
-
-/// Lets repositories take blobs that the registry has, and begins to send one copy of every other.
-fn begin(
-    registry: &Registry<'_>,
-    wishes: &mut BTreeSet<Wish>,
-    homes: &BTreeMap<Sha256, String>,
-    report: &mut PushReport,
-) -> Result<BTreeMap<Sha256, (String, Option<Upload>)>, PushError> {
-    let mut uploads: BTreeMap<Sha256, (String, Option<Upload>)> = BTreeMap::new();
-    for (digest, repository) in wishes.clone() {
-        let Some(home) = homes.get(&digest) else {
-            uploads.entry(digest).or_insert((repository, None));
-            continue;
-        };
-        match registry.mount(&repository, digest, home)? {
-            Mounted::Done => {
-                report.there_count += 1;
-                wishes.remove(&(digest, repository));
-            }
-            // Of one digest a single copy is sent at a time; the others are asked for again.
-            Mounted::Upload(upload) if uploads.contains_key(&digest) => registry.abandon(&upload),
-            Mounted::Upload(upload) => drop(uploads.insert(digest, (repository, Some(upload)))),
-        }
-    }
-    Ok(uploads)
 }
 
 /// Sends the blobs that were begun, as they come out of the bundle.
@@ -334,25 +378,48 @@ impl Taker for Sender<'_> {
     }
 }
 
-fn name_all(
-    registry: &Registry<'_>,
-    placed: &[Placed<'_>],
-    lost: &BTreeSet<Sha256>,
-    report: &mut PushReport,
-) -> Result<(), PushError> {
-    for one in placed {
-        let image = &one.carried.image;
-        if one.carried.manifest.blobs().any(|blob| lost.contains(&blob.digest)) {
-            report.lost.push(image.image_name.clone());
-            continue;
-        }
-        if registry.digest_of(&one.repository, &one.target)? == Some(image.manifest.digest) {
-            report.already.push(one.name());
-            continue;
-        }
-        let given = Given { bytes: one.carried.bytes.clone(), media_type: image.manifest.media_type.clone() };
-        registry.put_manifest(&Place { repository: &one.repository, target: &one.target }, &given)?;
-        report.pushed.push(one.name());
+#[cfg(test)]
+mod tests {
+    use super::super::layout::Image;
+    use super::super::manifest::{CONFIG_TYPE, Descriptor, MANIFEST_TYPE, Manifest};
+    use super::*;
+
+    fn carried(names: &[&str]) -> CarriedImages {
+        let one = |name: &&str| {
+            let blob = |media_type: &str| Descriptor {
+                media_type: media_type.to_owned(),
+                digest: Sha256::of(name.as_bytes()),
+                len: 1,
+            };
+            let image_name = ImageName::parse(name).expect("a name");
+            let image = Image { image_name, manifest: blob(MANIFEST_TYPE), platform: None };
+            let manifest = Manifest { config: blob(CONFIG_TYPE), layers: Vec::new() };
+            CarriedImage { image, bytes: Vec::new(), manifest }
+        };
+        CarriedImages { images: names.iter().map(one).collect(), blobs: BTreeMap::new() }
     }
-    Ok(())
+
+    fn names(images: &CarriedImages, prefix: Option<&str>) -> Result<Vec<String>, PushError> {
+        Ok(place(images, prefix)?.iter().map(Placed::name).collect())
+    }
+
+    #[test]
+    fn the_prefix_stands_in_place_of_the_registry() {
+        let digest = Sha256::of(b"x");
+        let images = carried(&["nvcr.io/nvidia/tao:1", "mongo:7", &format!("a/b@sha256:{digest}")]);
+        let own = images.images[2].image.manifest.digest;
+        let with = |prefix| names(&images, prefix).expect("good names");
+        assert_eq!(with(None), [format!("a/b@sha256:{own}"), "library/mongo:7".into(), "nvidia/tao:1".into()]);
+        assert_eq!(with(Some("x/y"))[2], "x/y/nvidia/tao:1");
+        for prefix in ["../x", "X", "a//b"] {
+            assert!(matches!(names(&images, Some(prefix)), Err(PushError::BadName { .. })), "{prefix}");
+        }
+    }
+
+    #[test]
+    fn two_images_of_one_name_are_refused() {
+        let images = carried(&["docker.io/library/a:1", "quay.io/library/a:1"]);
+        let Err(PushError::Clash { name, .. }) = names(&images, None) else { panic!("no clash") };
+        assert_eq!(name, "library/a:1");
+    }
 }

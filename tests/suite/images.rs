@@ -129,7 +129,7 @@ fn source() -> &'static Registry {
     })
 }
 
-fn reference(tag: &str) -> String {
+fn image_name(tag: &str) -> String {
     format!("{}/{REPOSITORY}:{tag}", source().host())
 }
 
@@ -139,13 +139,13 @@ fn digest_at(name: &str) -> String {
     format!("sha256:{}", Sha256::of(raw.as_bytes()))
 }
 
-fn fetch_command(references: &[String], out: &Path, more: &[&str]) -> Command {
-    let words: Vec<&str> = references.iter().map(String::as_str).collect();
+fn fetch_command(image_names: &[String], out: &Path, more: &[&str]) -> Command {
+    let words: Vec<&str> = image_names.iter().map(String::as_str).collect();
     airlift(&[&["images", "fetch"][..], &words, &["--out", shown(out), "--plain-http"], more].concat())
 }
 
-fn fetch(references: &[String], out: &Path, more: &[&str]) -> Transcript {
-    Transcript::of(fetch_command(references, out, more))
+fn fetch(image_names: &[String], out: &Path, more: &[&str]) -> Transcript {
+    Transcript::of(fetch_command(image_names, out, more))
 }
 
 /// A bundle of the five tags, signed, and who may sign.
@@ -159,8 +159,8 @@ impl Carried {
         SHARED.get_or_init(|| {
             let top = tempfile::tempdir().expect("a directory");
             let layout = top.path().join("images");
-            let references: Vec<String> = TAGS.iter().map(|(tag, _)| reference(tag)).collect();
-            let fetched = fetch(&references, &layout, &[]);
+            let image_names: Vec<String> = TAGS.iter().map(|(tag, _)| image_name(tag)).collect();
+            let fetched = fetch(&image_names, &layout, &[]);
             assert_eq!(fetched.code, 0, "{}", fetched.err);
             let carried = Carried { top };
             carried.pack();
@@ -233,9 +233,9 @@ fn five_tags_that_share_layers_cost_each_layer_once() {
     assert!(ratio <= 1.02, "{bundle_len} of {unique_len} bytes: {ratio}");
     // The layout is one that others read, by the full names.
     for (tag, _) in TAGS {
-        let name = format!("oci:{}:{}", shown(&carried.layout()), reference(tag));
+        let name = format!("oci:{}:{}", shown(&carried.layout()), image_name(tag));
         let raw = skopeo(&["inspect", "--raw", &name]);
-        assert_eq!(format!("sha256:{}", Sha256::of(raw.as_bytes())), digest_at(&reference(tag)));
+        assert_eq!(format!("sha256:{}", Sha256::of(raw.as_bytes())), digest_at(&image_name(tag)));
     }
     assert!(!carried.layout().join(".airlift-fetch").exists());
 }
@@ -250,7 +250,7 @@ fn what_is_pushed_has_the_same_digests_and_a_second_push_sends_nothing() {
     // Each blob went once, and nothing but blobs.
     assert_eq!(document["blobs_sent"], json!(11));
     for (tag, _) in TAGS {
-        assert_eq!(digest_at(&format!("{}/{REPOSITORY}:{tag}", target.host())), digest_at(&reference(tag)));
+        assert_eq!(digest_at(&format!("{}/{REPOSITORY}:{tag}", target.host())), digest_at(&image_name(tag)));
     }
     let again = carried.push(&target.host());
     let document: Value = serde_json::from_str(&again.out).expect("JSON");
@@ -259,7 +259,7 @@ fn what_is_pushed_has_the_same_digests_and_a_second_push_sends_nothing() {
     // Under another prefix the registry takes the blobs from the repository that has them.
     let prefixed = carried.push(&format!("{}/mirror", target.host()));
     assert_eq!(prefixed.code, 0, "{}", prefixed.err);
-    assert_eq!(digest_at(&format!("{}/mirror/{REPOSITORY}:1.2", target.host())), digest_at(&reference("1.2")));
+    assert_eq!(digest_at(&format!("{}/mirror/{REPOSITORY}:1.2", target.host())), digest_at(&image_name("1.2")));
 }
 
 #[test]
@@ -270,7 +270,7 @@ fn what_load_streams_is_read_by_skopeo_and_by_add() {
     command.stdout(fs::File::create(&archive).expect("created"));
     assert!(command.status().expect("run").success());
     for (tag, seeds) in TAGS {
-        let from = format!("docker-archive:{}:{}", shown(&archive), reference(tag));
+        let from = format!("docker-archive:{}:{}", shown(&archive), image_name(tag));
         let to = top.path().join(format!("copied-{tag}"));
         skopeo(&["copy", "--quiet", &from, &format!("dir:{}", shown(&to))]);
         // What skopeo copies is not compressed: the layers are those that the image was made of.
@@ -293,12 +293,12 @@ fn a_list_gives_the_image_of_the_platform_with_its_own_digest() {
         "inspect",
         "--raw",
         "--tls-verify=false",
-        &format!("docker://{}", reference("list")),
+        &format!("docker://{}", image_name("list")),
     ]))
     .expect("JSON");
     for (platform, place) in [("linux/amd64", 0), ("linux/arm64", 1)] {
         let out = top.path().join(platform.replace('/', "-"));
-        let fetched = fetch(&[reference("list")], &out, &["--platform", platform, "--json"]);
+        let fetched = fetch(&[image_name("list")], &out, &["--platform", platform, "--json"]);
         assert_eq!(fetched.code, 0, "{}", fetched.err);
         let document: Value = serde_json::from_str(&fetched.out).expect("JSON");
         assert_eq!(document["images"][0]["digest"], list["manifests"][place]["digest"]);
@@ -306,11 +306,11 @@ fn a_list_gives_the_image_of_the_platform_with_its_own_digest() {
         assert_eq!(blob_lens(&out).len(), 3);
     }
     let out = top.path().join("none");
-    let fetched = fetch(&[reference("list")], &out, &["--platform", "linux/riscv64"]);
+    let fetched = fetch(&[image_name("list")], &out, &["--platform", "linux/riscv64"]);
     assert_eq!(fetched.code, 7);
     assert!(fetched.err.contains("linux/amd64, linux/arm64"), "{}", fetched.err);
     // An image that is in no list is not taken for one of another platform either.
-    let fetched = fetch(&[reference("1.0")], &out, &["--platform", "linux/arm64"]);
+    let fetched = fetch(&[image_name("1.0")], &out, &["--platform", "linux/arm64"]);
     assert_eq!(fetched.code, 7, "{}", fetched.err);
     let index: Value = serde_json::from_slice(&fs::read(out.join("index.json")).expect("an index")).expect("JSON");
     assert_eq!(index["manifests"], json!([]));
@@ -320,7 +320,7 @@ fn a_list_gives_the_image_of_the_platform_with_its_own_digest() {
 fn a_dry_run_lists_and_writes_nothing() {
     let top = tempfile::tempdir().expect("a directory");
     let out = top.path().join("out");
-    let listed = fetch(&[reference("1.0"), reference("1.1")], &out, &["--dry-run", "--json"]);
+    let listed = fetch(&[image_name("1.0"), image_name("1.1")], &out, &["--dry-run", "--json"]);
     assert_eq!(listed.code, 0, "{}", listed.err);
     let document: Value = serde_json::from_str(&listed.out).expect("JSON");
     let len = |index: usize| document["images"][index]["bytes"].as_u64().expect("a number");
@@ -334,15 +334,15 @@ fn a_dry_run_lists_and_writes_nothing() {
 fn an_image_that_is_not_there_is_named_and_the_others_are_fetched() {
     let top = tempfile::tempdir().expect("a directory");
     let out = top.path().join("out");
-    let fetched = fetch(&[reference("1.0"), reference("absent")], &out, &[]);
+    let fetched = fetch(&[image_name("1.0"), image_name("absent")], &out, &[]);
     assert_eq!(fetched.code, 6);
-    assert!(fetched.err.contains(&format!("not fetched: {}", reference("absent"))), "{}", fetched.err);
+    assert!(fetched.err.contains(&format!("not fetched: {}", image_name("absent"))), "{}", fetched.err);
     let index = fs::read_to_string(out.join("index.json")).expect("an index");
-    assert!(index.contains(&reference("1.0")) && !index.contains("absent"), "{index}");
+    assert!(index.contains(&image_name("1.0")) && !index.contains("absent"), "{index}");
     // A later fetch adds to what is there.
-    assert_eq!(fetch(&[reference("2.0")], &out, &[]).code, 0);
+    assert_eq!(fetch(&[image_name("2.0")], &out, &[]).code, 0);
     let index = fs::read_to_string(out.join("index.json")).expect("an index");
-    assert!(index.contains(&reference("1.0")) && index.contains(&reference("2.0")), "{index}");
+    assert!(index.contains(&image_name("1.0")) && index.contains(&image_name("2.0")), "{index}");
 }
 
 /// Runs a command again and again, and kills it later each time, until it ends by itself; returns how
@@ -358,7 +358,7 @@ fn kill_until_done(mut command: impl FnMut() -> Command) -> u32 {
         }
         child.kill().expect("killed");
         child.wait().expect("ended");
-        (kills, delay) = (kills + 1, delay + Duration::from_millis(15));
+        (kills, delay) = (kills + 1, delay * 3 / 2);
     }
 }
 
@@ -433,8 +433,8 @@ fn a_layer_of_several_parts_goes_up_in_pieces_also_when_the_connection_breaks() 
 fn a_fetch_and_a_push_that_are_killed_are_gone_on_with() {
     let top = tempfile::tempdir().expect("a directory");
     let out = top.path().join("out");
-    let references: Vec<String> = TAGS.iter().map(|(tag, _)| reference(tag)).collect();
-    let kills = kill_until_done(|| fetch_command(&references, &out, &["--parallel", "2"]));
+    let image_names: Vec<String> = TAGS.iter().map(|(tag, _)| image_name(tag)).collect();
+    let kills = kill_until_done(|| fetch_command(&image_names, &out, &["--parallel", "2"]));
     assert!(kills > 0);
     assert_eq!(files_below(&out), files_below(&Carried::shared().layout()));
     let (carried, target) = (Carried::shared(), Registry::start(Open::ToAll));
@@ -442,7 +442,7 @@ fn a_fetch_and_a_push_that_are_killed_are_gone_on_with() {
     let kills = kill_until_done(|| carried.command("push", &carried.bundle(), &words));
     assert!(kills > 0);
     for (tag, _) in TAGS {
-        assert_eq!(digest_at(&format!("{}/{REPOSITORY}:{tag}", target.host())), digest_at(&reference(tag)));
+        assert_eq!(digest_at(&format!("{}/{REPOSITORY}:{tag}", target.host())), digest_at(&image_name(tag)));
     }
     // No blob went up twice whole: each was ended once.
     assert_eq!(target.log_count(&["PUT", "/blobs/uploads/", "response.status=201"]), 11);
@@ -461,11 +461,11 @@ fn damage_costs_the_images_that_need_the_bytes_and_no_others() {
     assert!(!lost.is_empty(), "{document}");
     for (tag, _) in TAGS {
         let name = format!("{REPOSITORY}:{tag}");
-        let is_lost = lost.iter().any(|lost| lost == &json!(reference(tag)));
+        let is_lost = lost.iter().any(|lost| lost == &json!(image_name(tag)));
         let is_pushed = document["pushed"].as_array().expect("a list").contains(&json!(name));
         assert!(is_lost != is_pushed, "{tag}: {document}");
         if is_pushed {
-            assert_eq!(digest_at(&format!("{}/{name}", target.host())), digest_at(&reference(tag)));
+            assert_eq!(digest_at(&format!("{}/{name}", target.host())), digest_at(&image_name(tag)));
         }
     }
     let archive = top.path().join("images.tar");
@@ -574,7 +574,7 @@ fn engines_get_the_stream_and_their_refusal_is_told() {
     let path = format!("{}:{}", shown(top.path()), std::env::var("PATH").expect("a path"));
     for (engine, program, words) in [("docker", "docker", "load"), ("containerd", "ctr", "images import -")] {
         stand_in(top.path(), program, "");
-        let mut command = carried.command("load", &carried.bundle(), &["--to", engine, "--only", &reference("2.0")]);
+        let mut command = carried.command("load", &carried.bundle(), &["--to", engine, "--only", &image_name("2.0")]);
         let loaded = Transcript::of({
             command.env("PATH", &path);
             command
@@ -583,7 +583,7 @@ fn engines_get_the_stream_and_their_refusal_is_told() {
         let said = fs::read_to_string(top.path().join(format!("{program}.words"))).expect("words");
         assert_eq!(said.trim_end(), words);
         let input = top.path().join(format!("{program}.input"));
-        let from = format!("docker-archive:{}:{}", shown(&input), reference("2.0"));
+        let from = format!("docker-archive:{}:{}", shown(&input), image_name("2.0"));
         skopeo(&["copy", "--quiet", &from, &format!("dir:{}", shown(&top.path().join(format!("{engine}.copied"))))]);
         stand_in(top.path(), program, "exit 3");
         let mut command = carried.command("load", &carried.bundle(), &["--to", engine]);
@@ -603,12 +603,17 @@ fn the_folder_of_the_vendors_scripts_is_written_and_read() {
     let list: Value = serde_json::from_slice(&fs::read(folder.join("manifest.json")).expect("a list")).expect("JSON");
     let host = source().host().replace(':', "-");
     for (tag, entry) in TAGS.iter().map(|(tag, _)| tag).zip(list.as_array().expect("a list")) {
-        assert_eq!(entry["ref"], json!(reference(tag)));
+        assert_eq!(entry["ref"], json!(image_name(tag)));
         assert_eq!(entry["file"], json!(format!("{host}__nvidia__tao__tao-toolkit__t-{tag}.tar")));
         let file = folder.join(entry["file"].as_str().expect("a name"));
         let raw = skopeo(&["inspect", &format!("docker-archive:{}", shown(&file))]);
         assert!(raw.contains("\"Architecture\": \"amd64\""), "{raw}");
     }
+    // Written again for one image, the list still names all.
+    let again = carried.call("load", &["--compat", shown(&folder), "--only", &image_name("1.1")]);
+    assert_eq!(again.code, 0, "{}", again.err);
+    let read: Value = serde_json::from_slice(&fs::read(folder.join("manifest.json")).expect("a list")).expect("JSON");
+    assert_eq!(read, list);
     let layout = top.path().join("layout");
     fs::write(folder.join("stray.tar"), "x").expect("written");
     let added = Transcript::of(airlift(&["images", "add", shown(&folder), "--out", shown(&layout)]));
@@ -627,7 +632,7 @@ fn archives_without_manifests_are_added_with_their_layers_proven() {
         // As older versions of docker save: a configuration, layers, and links between them.
         let name = format!("t-{tag}.tar");
         let to = format!("docker-archive:{}:nvcr.io/{REPOSITORY}:{tag}", shown(&folder.join(&name)));
-        skopeo(&["copy", "--quiet", "--src-tls-verify=false", &format!("docker://{}", reference(tag)), &to]);
+        skopeo(&["copy", "--quiet", "--src-tls-verify=false", &format!("docker://{}", image_name(tag)), &to]);
         list.push(json!({ "file": name, "ref": format!("nvcr.io/{REPOSITORY}:{tag}") }));
     }
     fs::write(folder.join("manifest.json"), Value::from(list).to_string()).expect("written");

@@ -130,8 +130,8 @@ fn is_layer(asked: &Asked, layer: &[u8]) -> bool {
     asked.path.ends_with(&format!("blobs/sha256:{}", Sha256::of(layer)))
 }
 
-fn fetch(reference: &str, out: &Path, more: &[&str]) -> Transcript {
-    let words = ["images", "fetch", reference, "--plain-http", "--out", shown(out)];
+fn fetch(image_name: &str, out: &Path, more: &[&str]) -> Transcript {
+    let words = ["images", "fetch", image_name, "--plain-http", "--out", shown(out)];
     let mut command = airlift(&[&words[..], more].concat());
     // Nobody's credentials but those of the test.
     command.env("DOCKER_CONFIG", out).env("NO_PROXY", "127.0.0.1");
@@ -284,13 +284,13 @@ fn a_token_goes_to_its_registry_and_to_no_other_host() {
     let registry = with_token(storage.host.clone());
     let top = tempfile::tempdir().expect("a directory");
     let (out, auth) = (top.path().join("out"), top.path().join("auth.json"));
-    let reference = format!("{}/a/b:1", registry.host);
+    let image_name = format!("{}/a/b:1", registry.host);
     let login = json!({ "auths": { &registry.host: { "username": "canary-user", "password": "canary-password" } } });
     std::fs::write(&auth, login.to_string()).expect("written");
-    let refused = fetch(&reference, &out, &[]);
+    let refused = fetch(&image_name, &out, &[]);
     assert_eq!(refused.code, 7, "{}", refused.err);
     assert!(refused.error().contains("--auth-file"), "{}", refused.err);
-    let fetched = fetch(&reference, &out, &["--auth-file", shown(&auth), "--verbose"]);
+    let fetched = fetch(&image_name, &out, &["--auth-file", shown(&auth), "--verbose"]);
     assert_eq!(fetched.code, 0, "{}", fetched.err);
     let asked = registry.asked("/token");
     assert!(asked.iter().all(|asked| asked.path.contains("scope=repository%3Aa%2Fb%3Apull")), "{asked:?}");

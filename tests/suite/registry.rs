@@ -72,7 +72,7 @@ impl Registry {
         registry
     }
 
-    /// Returns the host and port by which references name it.
+    /// Returns the host and port by which names of images begin.
     pub(crate) fn host(&self) -> String {
         format!("127.0.0.1:{}", self.port)
     }

@@ -2,7 +2,7 @@
 
 use super::carried::{CarriedImage, CarriedImages};
 use super::layout::{INDEX_NAME, MARK, MARK_NAME, blob_path, encode_index};
-use super::saved::SAVED_NAME;
+use super::saved::{Archive, SAVED_NAME};
 use super::tarball::{RECORD_LEN, file_header};
 use crate::format::cover::Piece;
 use crate::format::{EntryPath, Sha256};
@@ -48,13 +48,17 @@ pub fn write_archive(
     Ok(report)
 }
 
-/// Returns what the vendor's loader reads beside the archives: which file is which image.
-pub fn saved_list(images: &CarriedImages) -> Vec<u8> {
-    let one = |carried: &CarriedImage| {
-        let image_name = &carried.image.image_name;
-        json!({ "file": image_name.saved_name(), "ref": image_name.to_string() })
-    };
-    let list: Vec<_> = images.images.iter().map(one).collect();
+/// Returns what the vendor's loader reads beside the archives: which file is which image, those of an
+/// earlier list included.
+pub fn saved_list(images: &CarriedImages, earlier: &[Archive]) -> Vec<u8> {
+    let mut files: BTreeMap<String, String> = BTreeMap::new();
+    for archive in earlier {
+        let file = archive.path.file_name().map(|name| name.to_string_lossy().into_owned());
+        files.extend(file.zip(archive.image_name.as_ref().map(ToString::to_string)));
+    }
+    let names = images.images.iter().map(|one| &one.image.image_name);
+    files.extend(names.map(|name| (name.saved_name(), name.to_string())));
+    let list: Vec<_> = files.iter().map(|(file, name)| json!({ "file": file, "ref": name })).collect();
     let mut bytes = serde_json::to_vec_pretty(&list).unwrap_or_default();
     bytes.push(b'\n');
     bytes

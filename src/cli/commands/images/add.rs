@@ -21,8 +21,8 @@ pub(crate) fn run(args: &AddImagesArgs, report: &Report) -> Result<(), Failure> 
     let mut archives = Vec::new();
     for path in &args.saved {
         if path.is_dir() {
-            let saved = SavedDirectory::read(path)
-                .map_err(|error| Failure::of(error.class(), &error).while_doing(&path.display().to_string()))?;
+            let saved = SavedDirectory::read(path);
+            let saved = saved.map_err(|error| Failure::from(error).while_doing(&path.display().to_string()))?;
             for unnamed in &saved.unnamed {
                 report.warn(&format!("not added: {}: manifest.json does not name it", unnamed.display()));
             }
@@ -92,4 +92,10 @@ fn ending(failed: &[(PathBuf, SavedError)], report: &Report) -> Result<(), Failu
     let class = grave.into_iter().find(|class| failed.iter().any(|(_, error)| error.class() == *class));
     let message = format!("{} could not be added", Count(failed.len() as u64, "archive"));
     Err(Failure::new(class.unwrap_or(first.class()), message, "save what is named above once more, and repeat"))
+}
+
+impl From<SavedError> for Failure {
+    fn from(error: SavedError) -> Failure {
+        Failure::of(error.class(), &error)
+    }
 }

@@ -7,6 +7,7 @@ use crate::cli::commands::name_of;
 use crate::cli::failure::Failure;
 use crate::cli::opening::{TrustFiles, open_trusted};
 use crate::cli::progress::Shown;
+use crate::cli::remedy;
 use crate::cli::report::Report;
 use crate::cli::size::{Count, Size};
 use airlift::error::Class;
@@ -14,14 +15,20 @@ use airlift::format::OneLine;
 use airlift::machine::{Machine, MachineFile};
 use airlift::pipeline::export::{ExportError, ExportReport};
 use airlift::pipeline::inspect::Opened;
+use airlift::pipeline::progress::Progress as _;
 use airlift::pipeline::volumes::Volumes;
 use airlift::tao::images::carried::CarriedImages;
+use airlift::tao::images::image_name::ImageName;
 use airlift::tao::images::load::{saved_list, write_archive};
-use airlift::tao::images::saved::SAVED_NAME;
+use airlift::tao::images::saved::{SAVED_NAME, SavedDirectory};
 use serde_json::json;
+use std::collections::BTreeMap;
 use std::io::{self, IsTerminal as _};
 use std::path::Path;
 use std::process::{Command, Stdio};
+
+/// Where an archive lies until it is whole.
+const UNFINISHED: &str = ".airlift-load";
 
 pub(crate) fn run(args: &LoadImagesArgs, report: &Report) -> Result<(), Failure> {
     let is_stream = args.compat.is_none() && args.to == Engine::Stdout;
@@ -84,6 +91,10 @@ impl Loading<'_> {
         }
         drop(out);
         let status = child.wait().map_err(|error| cannot(&error))?;
+        if self.progress.is_cancelled() {
+            // The signal may have ended the engine first.
+            return Err(Failure::interrupted());
+        }
         match written {
             Err(ExportError::Output(_)) => {
                 let message = format!("{program} stopped reading: {status}");
@@ -97,33 +108,54 @@ impl Loading<'_> {
         }
     }
 
-    /// Writes one archive an image, and the list that names them last.
+    /// Writes one archive an image, and the list that names them last; what an earlier list names stays.
     fn compat(&self, carried: &CarriedImages, dir: &Path) -> Result<ExportReport, Failure> {
-        let machine = Machine::default();
+        let (machine, list) = (Machine::default(), dir.join(SAVED_NAME));
         machine.make_directories(dir, 0o777).map_err(|error| Failure::io("make", dir, &error))?;
+        let earlier = if list.exists() { SavedDirectory::read(dir)?.archives } else { Vec::new() };
+        let mut names: BTreeMap<String, &ImageName> = BTreeMap::new();
+        for name in carried.images.iter().map(|one| &one.image.image_name) {
+            if let Some(other) = names.insert(name.saved_name(), name) {
+                let message = format!("{other} and {name} would both be {}", name.saved_name());
+                return Err(Failure::new(Class::Refused, message, "write them to two directories, with --only"));
+            }
+        }
         let mut all = ExportReport::default();
         for one in &carried.images {
-            let image_name = one.image.image_name.clone();
-            let alone = carried.clone().only(std::slice::from_ref(&image_name));
-            let alone = alone.map_err(|_| Failure::new(Class::Bug, format!("{image_name} is lost"), "report this"))?;
-            let (path, part) = (dir.join(image_name.saved_name()), dir.join(".airlift-load"));
-            let failed = |error: &io::Error| Failure::io("write", &path, error);
-            let mut file: MachineFile = machine.create(&part, 0o666).map_err(|error| failed(&error))?;
-            let written = write_archive(self.opened, self.volumes, &alone, &mut file, self.progress)?;
+            let written = self.archive(carried, &one.image.image_name, dir, &machine)?;
             if written.class().is_some() {
-                machine.remove_file(&part).map_err(|error| failed(&error))?;
                 return Ok(written);
             }
-            let named = file.sync().and_then(|()| machine.rename(&part, &path));
-            named.and_then(|()| machine.sync_directory(dir)).map_err(|error| failed(&error))?;
             all.file_count += written.file_count;
             all.file_len += written.file_len;
-            self.report.note(&format!("wrote {}", path.display()));
         }
-        let (path, new) = (dir.join(SAVED_NAME), dir.join(".airlift-load"));
-        let written = machine.write_durably(&new, &path, &saved_list(carried));
-        written.map_err(|error| Failure::io("write", &path, &error))?;
+        let written = machine.write_durably(&dir.join(UNFINISHED), &list, &saved_list(carried, &earlier));
+        written.map_err(|error| Failure::io("write", &list, &error))?;
         Ok(all)
+    }
+
+    fn archive(
+        &self,
+        carried: &CarriedImages,
+        name: &ImageName,
+        dir: &Path,
+        machine: &Machine,
+    ) -> Result<ExportReport, Failure> {
+        let alone = carried.clone().only(std::slice::from_ref(name));
+        let alone =
+            alone.map_err(|_| Failure::new(Class::Bug, format!("{name} is lost"), remedy::of_class(Class::Bug)))?;
+        let (path, part) = (dir.join(name.saved_name()), dir.join(UNFINISHED));
+        let failed = |error: &io::Error| Failure::io("write", &path, error);
+        let mut file: MachineFile = machine.create(&part, 0o666).map_err(|error| failed(&error))?;
+        let written = write_archive(self.opened, self.volumes, &alone, &mut file, self.progress)?;
+        if written.class().is_some() {
+            machine.remove_file(&part).map_err(|error| failed(&error))?;
+            return Ok(written);
+        }
+        let named = file.sync().and_then(|()| machine.rename(&part, &path));
+        named.and_then(|()| machine.sync_directory(dir)).map_err(|error| failed(&error))?;
+        self.report.note(&format!("wrote {}", path.display()));
+        Ok(written)
     }
 }
 

@@ -8,13 +8,16 @@ use airlift::codec::{Codec, Encoder, Kind, Word};
 use airlift::format::manifest::{ManifestRoot, PageFacts, Row};
 use airlift::format::packs::{PAGE_ROW_COUNT, Pack, PackRoot, decode_page};
 use airlift::format::walk::{Item, ManifestWalk};
-use airlift::format::{Digest, EntryPath, Head, Name, Time};
+use airlift::format::{Digest, EntryPath, Head, Name, Sha256, Time};
 use airlift::pipeline::pack::{PackOptions, pack};
 use airlift::pipeline::progress::Quiet;
 use airlift::pipeline::walk::{Links, Unsupported};
 use airlift::tao::architectures::architecture;
 use airlift::tao::entry::{Purpose, of_hub, of_ngc};
 use airlift::tao::model::{HubModel, NgcModel};
+use airlift::tao::images::image_name::ImageName;
+use airlift::tao::images::layout::{Image, encode_index};
+use airlift::tao::images::manifest::{CONFIG_TYPE, Descriptor, LAYER_TYPE, MANIFEST_TYPE, Manifest, Platform};
 use airlift::trust::Sshsig;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -41,7 +44,46 @@ fn main() -> Done {
     texts(&seeds)?;
     states(&seeds)?;
     models(&seeds)?;
+    images(&seeds)?;
     programs(&seeds)
+}
+
+/// Writes one of each kind that the target of images knows, behind the byte that says which.
+fn images(seeds: &Seeds) -> Done {
+    let blob = |media_type: &str, len: u64| Descriptor {
+        media_type: media_type.to_owned(),
+        digest: Sha256::of(&len.to_le_bytes()),
+        len,
+    };
+    let manifest = Manifest { config: blob(CONFIG_TYPE, 1), layers: vec![blob(LAYER_TYPE, 2), blob(LAYER_TYPE, 3)] };
+    let image_name = ImageName::parse("nvcr.io/nvidia/tao/tao-toolkit:6.26.3-pyt")?;
+    let image = Image { image_name, manifest: blob(MANIFEST_TYPE, 4), platform: Platform::parse("linux/amd64") };
+    seeds.put("images", &[&[0], image.image_name.to_string().as_bytes()])?;
+    seeds.put("images", &[&[1], &manifest.encode()])?;
+    seeds.put("images", &[&[2], &encode_index([&image])])?;
+    let mut header = tar_header("manifest.json", 2);
+    header.extend_from_slice(b"[]");
+    header.resize(512 + 512 + 1024, 0);
+    seeds.put("images", &[&[3], &header])?;
+    let compose = "\0services:\n  a: {image: \"${IMAGE_A:-b:1}\", pull_policy: always}\n";
+    seeds.put("images", &[&[4], b"IMAGE_A=nginx:alpine\n", compose.as_bytes()])?;
+    let archive = r#"[{"Config": "c.json", "RepoTags": ["a:1"], "Layers": ["a/layer.tar"]}]"#;
+    seeds.put("images", &[&[5], archive.as_bytes()])?;
+    seeds.put("images", &[&[5], br#"[{"file": "a.tar", "ref": "a:1"}]"#])?;
+    seeds.put("images", &[&[5], br#"{"auths": {"docker.io": {"auth": "YTpi"}}}"#])
+}
+
+/// Returns the header of a file in a tar, whose sum is right.
+fn tar_header(name: &str, len: usize) -> Vec<u8> {
+    let mut header = vec![0; 512];
+    header[..name.len()].copy_from_slice(name.as_bytes());
+    header[124..135].copy_from_slice(format!("{len:011o}").as_bytes());
+    header[148..156].fill(b' ');
+    header[156] = b'0';
+    header[257..263].copy_from_slice(b"ustar\0");
+    let sum: u32 = header.iter().map(|byte| u32::from(*byte)).sum();
+    header[148..155].copy_from_slice(format!("{sum:06o}\0").as_bytes());
+    header
 }
 
 struct Seeds(PathBuf);

@@ -65,6 +65,7 @@ fn dispatch(command: Command, config: &Config, report: &Report) -> Result<(), Fa
         Command::Status(args) => commands::state::status(&args, report),
         Command::Abort(args) => commands::state::abort(&args, report),
         Command::Tao(args) => commands::tao::run(&args, report),
+        Command::Images(args) => commands::images::run(&args, report),
         Command::Demo(args) => commands::demo::run(&args, report),
         Command::Config(args) => commands::config::run(&args, config, report),
         Command::Completions(args) => commands::completions::run(&args, report),

@@ -14,8 +14,9 @@ use airlift::tao::api::{ApiError, LoadCause};
 use airlift::tao::fetch::FetchError;
 use airlift::tao::fetch::remote::RemoteError;
 use airlift::tao::http::HttpError;
+use airlift::tao::images::registry::RegistryError;
+use airlift::tao::model_registry::ModelRegistryError;
 use airlift::tao::register::RegisterError;
-use airlift::tao::registry::RegistryError;
 use airlift::tao::tree::TreeError;
 use airlift::trust::{ReleaseError, TrustError};
 
@@ -162,6 +163,16 @@ pub(crate) fn of_register(error: &RegisterError) -> &'static str {
     }
 }
 
+pub(crate) fn of_registry(error: &RegistryError) -> &'static str {
+    match error {
+        RegistryError::Http(HttpError::KeyRefused { .. }) => "log in by docker login, or name a file with --auth-file",
+        RegistryError::Http(HttpError::Unreachable { .. }) => {
+            "see that it runs and whether it has TLS: without, add --plain-http; repeating resumes"
+        }
+        error => of_class(error.class()),
+    }
+}
+
 pub(crate) fn of_tree(error: &TreeError) -> &'static str {
     match error {
         TreeError::NoMetadata { .. } => "name the directory that airlift fetch or pretrained_models.py wrote",
@@ -174,22 +185,24 @@ pub(crate) fn of_tree(error: &TreeError) -> &'static str {
     }
 }
 
-pub(crate) fn of_registry(error: &RegistryError) -> &'static str {
+pub(crate) fn of_model_registry(error: &ModelRegistryError) -> &'static str {
     match error {
-        RegistryError::NotSaid => {
+        ModelRegistryError::NotSaid => {
             "give --registry PATH, or the server's --config-env FILE or --values FILE: its settings decide"
         }
-        RegistryError::NoPath { .. } | RegistryError::NotWrittenOut { .. } => {
+        ModelRegistryError::NoPath { .. } | ModelRegistryError::NotWrittenOut { .. } => {
             "give the path as the server has it, such as --registry shared-storage/models"
         }
-        RegistryError::Disagree { .. } => "correct the wrong one: models are found only where the server looks",
-        RegistryError::OtherBundle { .. } => {
+        ModelRegistryError::Disagree { .. } => "correct the wrong one: models are found only where the server looks",
+        ModelRegistryError::OtherBundle { .. } => {
             "set LOCAL_MODEL_REGISTRY of the server and what is said here to one path, or pack for this one"
         }
-        RegistryError::NotInFile { .. }
-        | RegistryError::NoValues { .. }
-        | RegistryError::NoText { .. }
-        | RegistryError::Unreadable { .. } => "name the file that the server is started with, or give --registry PATH",
+        ModelRegistryError::NotInFile { .. }
+        | ModelRegistryError::NoValues { .. }
+        | ModelRegistryError::NoText { .. }
+        | ModelRegistryError::Unreadable { .. } => {
+            "name the file that the server is started with, or give --registry PATH"
+        }
         error => of_class(error.class()),
     }
 }

@@ -226,16 +226,24 @@ impl<'a> Http<'a> {
     /// # Errors
     /// There is none.
     pub fn response(&self, ask: &dyn Fn(&Client) -> RequestBuilder) -> Result<Response, HttpError> {
+        let response = self.answer(ask)?;
+        if response.status().is_success() { Ok(response) } else { Err(refused(&response)) }
+    }
+
+    /// Returns a response of any status, asking again where that may help; its body is not read yet.
+    ///
+    /// # Errors
+    /// There is none.
+    pub fn answer(&self, ask: &dyn Fn(&Client) -> RequestBuilder) -> Result<Response, HttpError> {
         let mut attempt = 1;
         loop {
             let is_last = attempt >= self.patience.attempt_count;
             let wait = match ask(&self.client).send() {
-                Ok(response) if response.status().is_success() => return Ok(response),
                 Ok(response) if !is_last && may_pass(response.status()) => {
                     retry_after(response.headers()).unwrap_or_else(|| self.pause(attempt))
                 }
-                Ok(response) => return Err(refused(&response)),
-                Err(error) if is_last || error.is_builder() || is_about_certificate(&error) => {
+                Ok(response) => return Ok(response),
+                Err(error) if is_last || error.is_builder() || error.is_redirect() || is_about_certificate(&error) => {
                     return Err(no_answer(error));
                 }
                 Err(_) => self.pause(attempt),
@@ -243,6 +251,19 @@ impl<'a> Http<'a> {
             self.wait(wait)?;
             attempt += 1;
         }
+    }
+
+    /// Returns what a question is answered with that must not be asked twice.
+    ///
+    /// # Errors
+    /// There is no answer.
+    pub fn once(&self, ask: &dyn Fn(&Client) -> RequestBuilder) -> Result<Response, HttpError> {
+        ask(&self.client).send().map_err(unreachable)
+    }
+
+    /// Returns how often a question is asked at most.
+    pub fn attempt_count(&self) -> u32 {
+        self.patience.attempt_count
     }
 
     /// Waits before an attempt with this number is repeated.
@@ -314,7 +335,13 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     Some(Duration::from_secs(seconds.min(RETRY_AFTER_S_MAX)))
 }
 
-fn refused(response: &Response) -> HttpError {
+fn unreachable(error: reqwest::Error) -> HttpError {
+    let place = error.url().map(place_of).unwrap_or_default();
+    HttpError::Unreachable { place, source: error.without_url() }
+}
+
+/// Returns why a response is none of success.
+pub(in crate::tao) fn refused(response: &Response) -> HttpError {
     let place = place_of(response.url());
     match response.status().as_u16() {
         status @ (401 | 403) => HttpError::KeyRefused { place, status },
@@ -324,7 +351,7 @@ fn refused(response: &Response) -> HttpError {
 }
 
 /// Returns an address without its user, query and fragment, which may be secret.
-pub(super) fn place_of(url: &reqwest::Url) -> String {
+pub(in crate::tao) fn place_of(url: &reqwest::Url) -> String {
     let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
     format!("{}://{}{port}{}", url.scheme(), url.host_str().unwrap_or_default(), url.path())
 }

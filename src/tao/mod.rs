@@ -12,10 +12,11 @@
 //! | [`entry`] | the entry that a model gets |
 //! | [`fetch`] | from NGC and hubs to the layout that the platform reads |
 //! | [`http`] | questions to a server |
+//! | [`images`] | container images: from registries to bundles, and on into the enclave |
 //! | [`metadata`] | `ptm_metadatas.json`, and the entries that break a listing |
 //! | [`ngc`] | what NGC says of a version of a model |
 //! | [`register`] | lets the platform load models, and proves that it did |
-//! | [`registry`] | where the models lie in the bucket, and who says so |
+//! | [`model_registry`] | where the models lie in the bucket, and who says so |
 //! | [`tree`] | a tree of models on disk, as the platform will see it |
 //! | [`values`] | what a deployment has to be told |
 //! | [`weights`] | which files the platform finds for an entry |
@@ -28,11 +29,12 @@ pub mod check;
 pub mod entry;
 pub mod fetch;
 pub mod http;
+pub mod images;
 pub mod metadata;
 pub mod model;
+pub mod model_registry;
 pub mod ngc;
 pub mod register;
-pub mod registry;
 pub mod tree;
 pub mod values;
 pub mod weights;

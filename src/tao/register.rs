@@ -7,7 +7,7 @@
 use super::api::{ApiError, ListedModel, LoadCause, Session, Workspace};
 use super::check::{Flaw, Remark, check};
 use super::metadata::{BadField, METADATA_LEN_MAX, METADATA_NAME, Metadata, MetadataError};
-use super::registry::Registry;
+use super::model_registry::ModelRegistry;
 use super::weights::{Found, Weights};
 use crate::error::Class;
 use crate::format::Shown;
@@ -18,7 +18,7 @@ use std::collections::HashMap;
 /// Models in a bucket: what is said of them, and which files there are.
 #[derive(Debug)]
 pub struct Landed {
-    registry: Registry,
+    registry: ModelRegistry,
     metadata: Metadata,
     weights: Weights,
 }
@@ -168,7 +168,7 @@ impl Landed {
     ///
     /// # Errors
     /// The store fails, or there are no metadata that the platform could load.
-    pub fn read(store: &dyn Store, registry: &Registry) -> Result<Landed, RegisterError> {
+    pub fn read(store: &dyn Store, registry: &ModelRegistry) -> Result<Landed, RegisterError> {
         let key = registry.key(METADATA_NAME)?;
         let loaded = store.load(&key, METADATA_LEN_MAX)?;
         let key = key.to_string();
@@ -303,7 +303,7 @@ mod tests {
             })
         };
         let metadata = json!({ "1": entry("1", "a/b:1"), "2": entry("2", "c/d:1"), "3": entry("3", "e/f:1") });
-        let (store, registry) = (MemoryStore::default(), Registry::parse("m").expect("a folder"));
+        let (store, registry) = (MemoryStore::default(), ModelRegistry::parse("m").expect("a folder"));
         let put = |path: &str, bytes: Vec<u8>| {
             let key = registry.key(path).expect("a key");
             store.put(&key, &Proven::record(bytes), &Attributes::default(), &Condition::Any).expect("put");

@@ -3,7 +3,7 @@
 //! Pure: times, files and lists are arguments. `spec/trust.md` is the authority.
 
 pub mod allowed_signers;
-mod base64;
+pub mod base64;
 pub mod head;
 pub mod key;
 mod pattern;

@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
-pub(crate) const COMMANDS: [&str; 16] = [
+pub(crate) const COMMANDS: [&str; 17] = [
     "pack",
     "sign",
     "verify",
@@ -29,14 +29,27 @@ pub(crate) const COMMANDS: [&str; 16] = [
     "status",
     "abort",
     "tao",
+    "images",
     "demo",
     "config",
     "completions",
     "man",
 ];
 /// Commands of commands.
-pub(crate) const SUBCOMMANDS: [&str; 7] =
-    ["config show", "tao check", "tao register", "tao values", "tao init", "tao export", "tao land"];
+pub(crate) const SUBCOMMANDS: [&str; 12] = [
+    "config show",
+    "tao check",
+    "tao register",
+    "tao values",
+    "tao init",
+    "tao export",
+    "tao land",
+    "images list",
+    "images fetch",
+    "images add",
+    "images push",
+    "images load",
+];
 const MODEL: &str = "models/org/base/v1/model.safetensors";
 
 /// A bundle of two volumes that no test changes, and beside it who may sign.

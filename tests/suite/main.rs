@@ -25,6 +25,8 @@ mod forge;
 mod format_vectors;
 #[cfg(feature = "s3")]
 mod hostile;
+mod images;
+mod images_hostile;
 mod import;
 #[cfg(feature = "s3")]
 mod kill;
@@ -39,6 +41,7 @@ mod program;
 mod reader;
 #[cfg(feature = "s3")]
 mod register;
+mod registry;
 #[cfg(feature = "s3")]
 mod s3_faults;
 #[cfg(feature = "s3")]

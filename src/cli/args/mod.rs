@@ -4,6 +4,7 @@ mod config;
 mod demo;
 mod fetch;
 mod help;
+mod images;
 mod import;
 mod look;
 mod output;
@@ -17,6 +18,10 @@ pub(crate) use config::{ConfigArgs, ConfigCommand, ShowArgs};
 pub(crate) use demo::DemoArgs;
 pub(crate) use fetch::FetchArgs;
 pub(crate) use help::{CompletionsArgs, ManArgs};
+pub(crate) use images::{
+    AddImagesArgs, Engine, FetchImagesArgs, ImagesArgs, ImagesCommand, ListImagesArgs, LoadImagesArgs, NeededArgs,
+    PushImagesArgs, RegistryArgs,
+};
 pub(crate) use import::{AbortArgs, ImportArgs, StatusArgs, StoreArgs, TargetArgs};
 pub(crate) use look::{CatArgs, ExportArgs, InfoArgs, LsArgs, MediaArgs, TrustArgs, VouchArgs};
 pub(crate) use output::OutputArgs;
@@ -24,7 +29,7 @@ pub(crate) use pack::PackArgs;
 pub(crate) use parse::rate;
 pub(crate) use sign::SignArgs;
 pub(crate) use tao::{
-    CheckArgs, InitArgs, PlaceArgs, PlatformArgs, ProfileArg, RegisterArgs, RegistryArgs, StepsArgs, TaoArgs,
+    CheckArgs, InitArgs, ModelRegistryArgs, PlaceArgs, PlatformArgs, ProfileArg, RegisterArgs, StepsArgs, TaoArgs,
     TaoCommand, ValuesArgs,
 };
 pub(crate) use verify::VerifyArgs;
@@ -92,6 +97,8 @@ pub(crate) enum Command {
     Abort(AbortArgs),
     /// Do the platform's part: check models for NVIDIA TAO, and register them
     Tao(TaoArgs),
+    /// Carry container images: from registries into a bundle, and from a bundle into a registry
+    Images(ImagesArgs),
     /// Show the whole way on this machine, with one damaged bit
     Demo(DemoArgs),
     /// Show the options that the config file may hold, and what they are

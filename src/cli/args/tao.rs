@@ -105,7 +105,7 @@ pub(crate) enum ProfileArg {
 
 /// Who says where the platform looks for its models.
 #[derive(Clone, Debug, Default, clap::Args)]
-pub(crate) struct RegistryArgs {
+pub(crate) struct ModelRegistryArgs {
     /// The server's LOCAL_MODEL_REGISTRY: where the models lie in the bucket
     #[arg(long, value_name = "PATH", help_heading = "Platform")]
     pub(crate) registry: Option<String>,
@@ -117,7 +117,7 @@ pub(crate) struct RegistryArgs {
     pub(crate) values: Option<PathBuf>,
 }
 
-impl RegistryArgs {
+impl ModelRegistryArgs {
     pub(crate) const fn is_empty(&self) -> bool {
         self.registry.is_none() && self.config_env.is_none() && self.values.is_none()
     }
@@ -131,7 +131,7 @@ pub(crate) struct PlatformArgs {
     #[arg(long, value_name = "PLATFORM", value_enum, help_heading = "Platform")]
     pub(crate) profile: Option<ProfileArg>,
     #[command(flatten)]
-    pub(crate) registry: RegistryArgs,
+    pub(crate) registry: ModelRegistryArgs,
 }
 
 const REGISTER_EXAMPLES: &str = "\
@@ -163,7 +163,7 @@ pub(crate) struct RegisterArgs {
     #[command(flatten)]
     pub(crate) place: PlaceArgs,
     #[command(flatten)]
-    pub(crate) registry: RegistryArgs,
+    pub(crate) registry: ModelRegistryArgs,
     /// Version of the API
     #[arg(long, value_enum, value_name = "VERSION", default_value_t = VersionArg::V1)]
     pub(crate) api_version: VersionArg,
@@ -242,7 +242,7 @@ platform finds the models, and the workspace that tells it of the store, without
 #[command(after_help = VALUES_EXAMPLES)]
 pub(crate) struct ValuesArgs {
     #[command(flatten)]
-    pub(crate) registry: RegistryArgs,
+    pub(crate) registry: ModelRegistryArgs,
     #[command(flatten)]
     pub(crate) place: PlaceArgs,
 }

@@ -25,7 +25,7 @@ use airlift::pipeline::lookup::Lookup;
 use airlift::pipeline::sign::Keygen;
 use airlift::pipeline::volumes::Volumes;
 use airlift::store::{IfMissing, Paced, Store};
-use airlift::tao::registry::Registry;
+use airlift::tao::model_registry::ModelRegistry;
 use airlift::trust::{Enrol, Namespace, Purpose, Step};
 use serde_json::{Value, json};
 use std::fmt::Write as _;
@@ -124,14 +124,14 @@ fn receipt_signer<'a>(
     }
 }
 
-fn print_look(head: &Head, looked: &Look, registry: Option<&Registry>, report: &Report) -> Result<(), Failure> {
+fn print_look(head: &Head, looked: &Look, registry: Option<&ModelRegistry>, report: &Report) -> Result<(), Failure> {
     let document = json!({
         "result": "would import",
         "stream": head.stream.as_str(),
         "counter": head.counter,
         "step": step_name(looked.step),
         "plan": plan_document(&looked.plan),
-        "registry": registry.map(Registry::as_str),
+        "registry": registry.map(ModelRegistry::as_str),
         "absent_volumes": looked.absent_volumes.iter().map(|one| one.number()).collect::<Vec<_>>(),
     });
     let mut text = format!("would import: {}, {}\n", name_of(head), step_name(looked.step));
@@ -146,7 +146,7 @@ fn print_look(head: &Head, looked: &Look, registry: Option<&Registry>, report: &
 fn print(
     bundle: &TrustedBundle,
     imported: &ImportReport,
-    (store, registry): (&str, Option<&Registry>),
+    (store, registry): (&str, Option<&ModelRegistry>),
     report: &Report,
 ) -> Result<(), Failure> {
     let head = bundle.head();
@@ -164,7 +164,7 @@ fn print(
         "store": store,
         "step": step_name(imported.step),
         "plan": plan_document(&imported.plan),
-        "registry": registry.map(Registry::as_str),
+        "registry": registry.map(ModelRegistry::as_str),
         "landed": imported.landed_count,
         "sent_bytes": imported.sent_len,
         "missing_volumes": imported.missing_volumes.iter().map(|one| one.number()).collect::<Vec<_>>(),
@@ -215,7 +215,7 @@ const fn step_name(step: Step) -> &'static str {
     }
 }
 
-fn registry_text(registry: Option<&Registry>, text: &mut String) {
+fn registry_text(registry: Option<&ModelRegistry>, text: &mut String) {
     if let Some(registry) = registry {
         let _ = writeln!(text, "models        below {}", OneLine(registry.as_str()));
     }

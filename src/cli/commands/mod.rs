@@ -6,6 +6,7 @@ pub(crate) mod config;
 pub(crate) mod demo;
 pub(crate) mod export;
 pub(crate) mod fetch;
+pub(crate) mod images;
 pub(crate) mod import;
 pub(crate) mod info;
 pub(crate) mod ls;

@@ -6,12 +6,12 @@ mod register;
 mod steps;
 mod values;
 
-use crate::cli::args::{PlaceArgs, RegisterArgs, RegistryArgs, TaoArgs, TaoCommand};
+use crate::cli::args::{ModelRegistryArgs, PlaceArgs, RegisterArgs, TaoArgs, TaoCommand};
 use crate::cli::failure::Failure;
 use crate::cli::report::Report;
 use airlift::store::Keys;
 use airlift::tao::api::Workspace;
-use airlift::tao::registry::{RegistryError, Said, VARIABLE, agreed};
+use airlift::tao::model_registry::{ModelRegistryError, Said, VARIABLE, agreed};
 
 /// The region that signatures name where nothing says another.
 const REGION: &str = "us-east-1";
@@ -28,7 +28,7 @@ pub(crate) fn run(args: &TaoArgs, report: &Report) -> Result<(), Failure> {
 }
 
 /// Returns where the models lie, as options, files and environment say together.
-fn registry(args: &RegistryArgs) -> Result<Said, RegistryError> {
+fn registry(args: &ModelRegistryArgs) -> Result<Said, ModelRegistryError> {
     let mut said = Vec::new();
     said.extend(args.registry.as_deref().map(Said::by_option).transpose()?);
     said.extend(args.config_env.as_deref().map(Said::by_config_env).transpose()?);

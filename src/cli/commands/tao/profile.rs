@@ -14,7 +14,7 @@ use airlift::pipeline::globs::Glob;
 use airlift::pipeline::import::{Destination, Prefix};
 use airlift::pipeline::pack::PackOptions;
 use airlift::tao::metadata::METADATA_NAME;
-use airlift::tao::registry::{RegistryError, Said, packed_for};
+use airlift::tao::model_registry::{ModelRegistryError, Said, packed_for};
 use airlift::tao::tree::left_out;
 use serde_json::{Value, json};
 use std::fmt::Write as _;
@@ -146,8 +146,8 @@ pub(crate) fn landing(
 }
 
 /// Adds what the bundle says where nobody here says anything.
-fn hinted(error: RegistryError, head: &Head) -> Failure {
-    let packed = packed_for(head).filter(|_| matches!(error, RegistryError::NotSaid));
+fn hinted(error: ModelRegistryError, head: &Head) -> Failure {
+    let packed = packed_for(head).filter(|_| matches!(error, ModelRegistryError::NotSaid));
     let mut failure = Failure::from(error);
     if let Some(packed) = packed {
         failure.message = format!("{}, and the bundle was packed for {}", failure.message, OneLine(packed));
@@ -155,8 +155,8 @@ fn hinted(error: RegistryError, head: &Head) -> Failure {
     failure
 }
 
-impl From<RegistryError> for Failure {
-    fn from(error: RegistryError) -> Failure {
-        Failure { remedy: remedy::of_registry(&error).into(), ..Failure::of(error.class(), &error) }
+impl From<ModelRegistryError> for Failure {
+    fn from(error: ModelRegistryError) -> Failure {
+        Failure { remedy: remedy::of_model_registry(&error).into(), ..Failure::of(error.class(), &error) }
     }
 }

@@ -20,7 +20,7 @@ const SETTINGS_LEN_MAX: u64 = 1 << 20;
 
 /// The path of the models in the bucket, without slashes and blanks around it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Registry(Prefix);
+pub struct ModelRegistry(Prefix);
 
 /// Who says where the models lie.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,7 +36,7 @@ pub enum Source {
 /// Why it is not known where the models lie.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum RegistryError {
+pub enum ModelRegistryError {
     /// Nobody says it.
     #[error("it is not said where the models lie in the bucket")]
     NotSaid,
@@ -54,11 +54,11 @@ pub enum RegistryError {
         /// Who says it.
         first: Source,
         /// What.
-        one: Registry,
+        one: ModelRegistry,
         /// Who says another thing.
         second: Source,
         /// What.
-        other: Registry,
+        other: ModelRegistry,
     },
     /// The bundle was packed for another place.
     #[error("the bundle was packed for models at {packed}, and {by} says that they lie at {told}", packed = Shown(.packed))]
@@ -66,7 +66,7 @@ pub enum RegistryError {
         /// What the head says.
         packed: String,
         /// What is said here.
-        told: Registry,
+        told: ModelRegistry,
         /// By whom.
         by: Source,
     },
@@ -108,12 +108,12 @@ pub enum RegistryError {
     },
 }
 
-impl RegistryError {
+impl ModelRegistryError {
     /// Returns whose problem it is.
     pub fn class(&self) -> Class {
         match self {
-            RegistryError::Disagree { .. } | RegistryError::OtherBundle { .. } => Class::Refused,
-            RegistryError::Unreadable { source, .. } if source.kind() != io::ErrorKind::NotFound => {
+            ModelRegistryError::Disagree { .. } | ModelRegistryError::OtherBundle { .. } => Class::Refused,
+            ModelRegistryError::Unreadable { source, .. } if source.kind() != io::ErrorKind::NotFound => {
                 Class::of_io(source)
             }
             _ => Class::Usage,
@@ -121,13 +121,13 @@ impl RegistryError {
     }
 }
 
-impl Registry {
+impl ModelRegistry {
     /// Returns the path that a text spells, as the platform reads it: blanks around it go, then slashes.
-    pub fn parse(text: &str) -> Option<Registry> {
+    pub fn parse(text: &str) -> Option<ModelRegistry> {
         let inner = text.trim().trim_matches('/');
         // Without a path the metadata would be sought nowhere: the platform refuses that as unset.
         let prefix = Prefix::parse(&format!("{inner}/")).ok().filter(|_| !inner.is_empty());
-        prefix.map(Registry)
+        prefix.map(ModelRegistry)
     }
 
     /// Returns the path.
@@ -156,7 +156,7 @@ impl Registry {
     }
 }
 
-impl fmt::Display for Registry {
+impl fmt::Display for ModelRegistry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         Shown(self.as_str()).fmt(f)
     }
@@ -176,7 +176,7 @@ impl fmt::Display for Source {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Said {
     /// The path.
-    pub registry: Registry,
+    pub registry: ModelRegistry,
     /// Who says it.
     pub by: Source,
     /// Whether a platform that is told it so loads the metadata and then finds no weights: it takes off
@@ -189,7 +189,7 @@ impl Said {
     ///
     /// # Errors
     /// It is no path of a bucket.
-    pub fn by_option(text: &str) -> Result<Said, RegistryError> {
+    pub fn by_option(text: &str) -> Result<Said, ModelRegistryError> {
         Said::new(text, Source::Option)
     }
 
@@ -197,7 +197,7 @@ impl Said {
     ///
     /// # Errors
     /// It is no path of a bucket.
-    pub fn by_environment(text: &str) -> Result<Option<Said>, RegistryError> {
+    pub fn by_environment(text: &str) -> Result<Option<Said>, ModelRegistryError> {
         if text.trim().is_empty() { Ok(None) } else { Said::new(text, Source::Environment).map(Some) }
     }
 
@@ -205,18 +205,18 @@ impl Said {
     ///
     /// # Errors
     /// It can't be read, does not set the variable, or has a shell work it out.
-    pub fn by_config_env(path: &Path) -> Result<Said, RegistryError> {
+    pub fn by_config_env(path: &Path) -> Result<Said, ModelRegistryError> {
         let text = read_text(path)?;
         let mut found = None;
         for (index, line) in text.lines().enumerate() {
             let line = line.trim_start();
             let line = line.strip_prefix("export ").map_or(line, str::trim_start);
             let Some(value) = line.strip_prefix(VARIABLE).and_then(|rest| rest.strip_prefix('=')) else { continue };
-            let not_written_out = || RegistryError::NotWrittenOut { path: path.to_owned(), line: index + 1 };
+            let not_written_out = || ModelRegistryError::NotWrittenOut { path: path.to_owned(), line: index + 1 };
             // The last one counts, as in a shell.
             found = Some(written_out(value).ok_or_else(not_written_out)?);
         }
-        let text = found.ok_or_else(|| RegistryError::NotInFile { path: path.to_owned() })?;
+        let text = found.ok_or_else(|| ModelRegistryError::NotInFile { path: path.to_owned() })?;
         Said::new(text, Source::File(path.to_owned()))
     }
 
@@ -224,25 +224,25 @@ impl Said {
     ///
     /// # Errors
     /// It can't be read, is no such file, or does not set the variable.
-    pub fn by_values(path: &Path) -> Result<Said, RegistryError> {
+    pub fn by_values(path: &Path) -> Result<Said, ModelRegistryError> {
         let text = read_text(path)?;
         // An error is one line: what surrounds it is not repeated.
         let options = serde_saphyr::options! { with_snippet: false };
         let values: Option<Values> = serde_saphyr::from_str_with_options(&text, options)
-            .map_err(|source| RegistryError::NoValues { path: path.to_owned(), source: Box::new(source) })?;
+            .map_err(|source| ModelRegistryError::NoValues { path: path.to_owned(), source: Box::new(source) })?;
         let environment = values.and_then(|values| values.airgapped).and_then(|airgapped| airgapped.environment);
         let text = environment.and_then(|environment| environment.registry);
-        let text = text.ok_or_else(|| RegistryError::NotInFile { path: path.to_owned() })?;
+        let text = text.ok_or_else(|| ModelRegistryError::NotInFile { path: path.to_owned() })?;
         Said::new(&text, Source::File(path.to_owned()))
     }
 
-    fn new(text: &str, by: Source) -> Result<Said, RegistryError> {
-        match Registry::parse(text) {
+    fn new(text: &str, by: Source) -> Result<Said, ModelRegistryError> {
+        match ModelRegistry::parse(text) {
             Some(registry) => {
                 let hides_weights = by != Source::Option && (text != text.trim() || text.ends_with('/'));
                 Ok(Said { registry, by, hides_weights })
             }
-            None => Err(RegistryError::NoPath { text: text.to_owned(), by }),
+            None => Err(ModelRegistryError::NoPath { text: text.to_owned(), by }),
         }
     }
 
@@ -250,10 +250,10 @@ impl Said {
     ///
     /// # Errors
     /// It is another one.
-    pub fn check_bundle(&self, head: &Head) -> Result<(), RegistryError> {
+    pub fn check_bundle(&self, head: &Head) -> Result<(), ModelRegistryError> {
         match packed_for(head) {
-            Some(packed) if Registry::parse(packed).as_ref() != Some(&self.registry) => {
-                Err(RegistryError::OtherBundle {
+            Some(packed) if ModelRegistry::parse(packed).as_ref() != Some(&self.registry) => {
+                Err(ModelRegistryError::OtherBundle {
                     packed: packed.to_owned(),
                     told: self.registry.clone(),
                     by: self.by.clone(),
@@ -274,11 +274,11 @@ pub fn packed_for(head: &Head) -> Option<&str> {
 ///
 /// # Errors
 /// Nobody says anything, or one says another path than the first.
-pub fn agreed(said: Vec<Said>) -> Result<Said, RegistryError> {
+pub fn agreed(said: Vec<Said>) -> Result<Said, ModelRegistryError> {
     let mut said = said.into_iter();
-    let first = said.next().ok_or(RegistryError::NotSaid)?;
+    let first = said.next().ok_or(ModelRegistryError::NotSaid)?;
     match said.find(|one| one.registry != first.registry) {
-        Some(other) => Err(RegistryError::Disagree {
+        Some(other) => Err(ModelRegistryError::Disagree {
             first: first.by,
             one: first.registry,
             second: other.by,
@@ -305,11 +305,11 @@ struct Environment {
     registry: Option<String>,
 }
 
-fn read_text(path: &Path) -> Result<String, RegistryError> {
+fn read_text(path: &Path) -> Result<String, ModelRegistryError> {
     let bytes = read_limited(path, SETTINGS_LEN_MAX)
-        .map_err(|source| RegistryError::Unreadable { path: path.to_owned(), source })?;
+        .map_err(|source| ModelRegistryError::Unreadable { path: path.to_owned(), source })?;
     let text = String::from_utf8(bytes).ok().filter(|text| text.len() as u64 <= SETTINGS_LEN_MAX);
-    text.ok_or_else(|| RegistryError::NoText { path: path.to_owned() })
+    text.ok_or_else(|| ModelRegistryError::NoText { path: path.to_owned() })
 }
 
 /// Returns the value that a shell would give a variable; nothing where it would have to work it out.
@@ -344,12 +344,12 @@ mod tests {
     #[test]
     fn every_spelling_of_slashes_and_blanks_is_one_path() {
         for text in ["a/b", "/a/b", "a/b/", "//a/b//", "  /a/b ", "\t/a/b/\n"] {
-            let registry = Registry::parse(text).expect(text);
+            let registry = ModelRegistry::parse(text).expect(text);
             assert_eq!((registry.as_str(), registry.prefix().as_str()), ("a/b", "a/b/"), "{text:?}");
         }
         // As the platform reads them, slashes within stay; no object has such a key.
         for text in ["", " ", "/", " // ", "a//b", "a/../b", "./a", "a\\b"] {
-            assert_eq!(Registry::parse(text), None, "{text:?}");
+            assert_eq!(ModelRegistry::parse(text), None, "{text:?}");
         }
     }
 
@@ -412,13 +412,13 @@ mod tests {
             "config.env says that the models lie at \"a/b\", and the environment at \"a/c\""
         );
         assert_eq!(refused.class(), Class::Refused);
-        assert!(matches!(agreed(Vec::new()), Err(RegistryError::NotSaid)));
+        assert!(matches!(agreed(Vec::new()), Err(ModelRegistryError::NotSaid)));
     }
 
     #[test]
     fn a_head_says_no_more_than_it_may() {
-        let (name, path) = Registry::parse("/a b/c").expect("a path").ext().expect("said");
+        let (name, path) = ModelRegistry::parse("/a b/c").expect("a path").ext().expect("said");
         assert_eq!((name.as_str(), path.as_str()), (EXT_NAME, "a b/c"));
-        assert_eq!(Registry::parse("é").expect("a path").ext(), None);
+        assert_eq!(ModelRegistry::parse("é").expect("a path").ext(), None);
     }
 }

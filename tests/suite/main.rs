@@ -48,4 +48,5 @@ mod trust;
 mod trust_vectors;
 #[cfg(feature = "s3")]
 mod weed;
+mod write;
 mod wycheproof_vectors;

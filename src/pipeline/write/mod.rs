@@ -257,17 +257,23 @@ impl<'a> Writer<'a> {
     }
 
     /// Removes what is not whole.
-    fn clear(&self) -> Result<(), WriteError> {
-        for (target, seen) in self.targets.iter().zip(&self.seen) {
+    fn clear(&mut self) -> Result<(), WriteError> {
+        for (target, seen) in self.targets.iter().zip(&mut self.seen) {
             target.clear()?;
-            seen.present.broken.keys().try_for_each(|number| target.remove(&below(*number)))?;
+            let broken = std::mem::take(&mut seen.present.broken);
+            broken.keys().try_for_each(|number| target.remove(&below(*number)))?;
         }
         Ok(())
     }
 
-    /// Measures the room on the media, and takes that of what is repeated on each.
+    /// Measures the room on the media with what will be removed there, and takes that of what is repeated.
     fn measure(&mut self) -> Result<(), WriteError> {
-        let rooms = self.targets.iter().map(|target| Ok((target.device, target.room()?)));
+        let rooms = self.targets.iter().map(|target| {
+            let same = self.targets.iter().zip(&self.seen).filter(|(other, _)| other.device == target.device);
+            let broken_len = same.flat_map(|(_, seen)| seen.present.broken.values()).sum::<u64>();
+            let room = target.room()?;
+            Ok((target.device, Room { free_len: room.free_len.saturating_add(broken_len), ..room }))
+        });
         self.rooms = Rooms::new(rooms.collect::<Result<Vec<_>, WriteError>>()?, RESERVE_LEN);
         for (medium, seen) in self.seen.iter().enumerate() {
             let lens = seen.lacking.iter().map(|small| self.small_files.len_of(small));

@@ -110,6 +110,12 @@ fn volumes_on(directory: &Path) -> Vec<String> {
     names
 }
 
+/// Returns a call as a shell understands it.
+fn words_of(call: &Command) -> String {
+    let words = std::iter::once(call.get_program()).chain(call.get_args());
+    words.map(|word| format!("'{}'", shown(word.as_ref()))).collect::<Vec<_>>().join(" ")
+}
+
 /// Runs a script where media of these many KiB are mounted, each in memory; nothing where that is not allowed.
 fn with_mounts(mounts: &[(&Path, usize)], script: &str) -> Option<std::process::Output> {
     let mount = |(path, kib): &(&Path, usize)| format!("mount -t tmpfs -o size={kib}k none '{}'", path.display());
@@ -128,13 +134,10 @@ fn media_too_small_for_all_of_it_are_filled_in_order_and_each_says_what_it_holds
     let media = ["a", "b"].map(|medium| station.path(medium));
     ["a.out", "b.out"].iter().for_each(|out| fs::create_dir(station.path(out)).expect("made"));
     let call = station.call(&["a", "b"], &["--json"]);
-    let words: Vec<String> = std::iter::once(call.get_program())
-        .chain(call.get_args())
-        .map(|word| format!("'{}'", shown(word.as_ref())))
-        .collect();
+    let words = words_of(&call);
     let script = format!(
         "{}; code=$?; cp -r '{a}'/* '{a}.out' && cp -r '{b}'/* '{b}.out'; exit $code",
-        words.join(" "),
+        words,
         a = shown(&media[0]),
         b = shown(&media[1]),
     );
@@ -157,20 +160,13 @@ fn media_that_come_one_at_a_time_to_one_place_carry_all_of_it_at_last() {
     let station = Station::new(&[MIB, MIB, MIB, MIB, 2 * MIB, MIB]);
     let stick = station.path("a");
     let call = station.call(&["a"], &["--json"]);
-    let words: Vec<String> = std::iter::once(call.get_program())
-        .chain(call.get_args())
-        .map(|word| format!("'{}'", shown(word.as_ref())))
-        .collect();
+    let words = words_of(&call);
     let mut outs: Vec<String> = Vec::new();
     for kib in [3328, 1024, 2304, 4400] {
         let out = format!("out-{kib}");
         fs::create_dir(station.path(&out)).expect("made");
-        let script = format!(
-            "{}; code=$?; cp -r '{}'/* '{}'; exit $code",
-            words.join(" "),
-            shown(&stick),
-            shown(&station.path(&out))
-        );
+        let script =
+            format!("{}; code=$?; cp -r '{}'/* '{}'; exit $code", words, shown(&stick), shown(&station.path(&out)));
         let Some(output) = with_mounts(&[(&stick, kib)], &script) else { return };
         let (code, err) = (output.status.code(), String::from_utf8_lossy(&output.stderr));
         outs.push(out);
@@ -473,13 +469,28 @@ fn a_dry_run_says_what_would_go_where_and_writes_nothing() {
     let before = files_below(station.top.path());
     let told = station.write(&["a", "b"], &["--dry-run"]);
     assert_eq!(told.code, 0, "{}", told.err);
-    assert!(told.out.contains("would write: models-eu release 1, 2 of 2 volumes, "), "{}", told.out);
+    assert!(told.out.contains("would write: models-eu release 1, 2 of 2 volumes on media, "), "{}", told.out);
     let (_, document) = station.document(&["a", "b"], &["--dry-run"]);
     assert_eq!((&document["result"], &document["media"][0]["volumes"]), (&json!("would write"), &json!([1, 2])));
     assert_eq!(document["media"][1]["files"].as_array().map(Vec::len), Some(5));
     assert!(files_below(station.top.path()) == before && !station.on("a").exists());
     let told = station.write(&["a", "b"], &[]);
-    assert!(told.out.ends_with("written: models-eu release 1, 2 of 2 volumes, 3.23 KiB\n"), "{}", told.out);
+    assert!(
+        told.out.ends_with("written: models-eu release 1, 2 of 2 volumes on media, 3.23 KiB written now\n"),
+        "{}",
+        told.out
+    );
+}
+
+#[test]
+fn a_medium_that_is_whole_may_be_read_only() {
+    let station = Station::new(&[1000, 2000]);
+    assert_eq!(station.write(&["a"], &[]).code, 0);
+    let (whole, disc) = (station.path("a"), station.path("b"));
+    let words = words_of(&station.call(&["b"], &["--again"]));
+    let script = format!("cp -r '{0}'/. '{1}' && mount -o remount,ro '{1}' && {words}", shown(&whole), shown(&disc));
+    let Some(output) = with_mounts(&[(&disc, 1024)], &script) else { return };
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
 #[test]

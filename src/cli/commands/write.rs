@@ -88,9 +88,11 @@ impl Outcome<'_> {
             let _ = writeln!(text, "on other media: {}", volumes(&written.elsewhere));
         }
         let len = written.media.iter().flat_map(|medium| medium.written.values()).sum();
-        let count: usize = written.media.iter().map(|medium| medium.written.len()).sum();
         let all = Count(u64::from(head.volumes.count), "volume");
-        let _ = writeln!(text, "{}: {}, {count} of {all}, {}", self.result(), name_of(head), Size(len));
+        let placed = u64::from(head.volumes.count) - written.left.len() as u64;
+        let now = if self.is_plan { "to be written" } else { "written now" };
+        let (result, release) = (self.result(), name_of(head));
+        let _ = writeln!(text, "{result}: {release}, {placed} of {all} on media, {} {now}", Size(len));
         text
     }
 

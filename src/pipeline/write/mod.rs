@@ -408,9 +408,10 @@ fn report_of(targets: &[Target], seen: &[Seen], known: &BTreeSet<VolumeNumber>) 
     WriteReport { media: targets.iter().zip(seen).map(medium).collect(), elsewhere, ..WriteReport::default() }
 }
 
-/// Returns the name of a medium in the record.
+/// Returns the name of a medium in the record, for people who look for it from anywhere.
 fn name_of(target: &Target) -> String {
-    target.place.to_string_lossy().into_owned()
+    let place = std::path::absolute(&target.place).unwrap_or_else(|_| target.place.clone());
+    place.to_string_lossy().into_owned()
 }
 
 /// Returns the path of a volume below the bundle directory.

@@ -483,6 +483,34 @@ fn a_dry_run_says_what_would_go_where_and_writes_nothing() {
 }
 
 #[test]
+fn a_medium_without_room_for_what_is_repeated_is_passed_over_and_is_no_success_where_it_has_volumes() {
+    let station = Station::new(&[1000, 2000]);
+    let (small, bundle, on_small) = (station.path("a"), station.bundle(), station.on("a"));
+    let words = words_of(&station.call(&["a", "b"], &["--json"]));
+    let Some(output) = with_mounts(&[(&small, 8)], &format!("{words}; code=$?; ls -A '{}'; exit $code", shown(&small)))
+    else {
+        return;
+    };
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    // Nothing is listed behind the document.
+    let document: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert_eq!((&document["media"][0]["full"], &document["media"][0]["files"]), (&json!(true), &json!([])));
+    assert_eq!(document["media"][1]["volumes"], json!([1, 2]));
+    station.verify(&["b"]);
+
+    // Head and a volume are there; manifest and pack table have no room beside them.
+    let script = format!(
+        "mkdir -p '{on}/volumes' && cp '{from}/head.json' '{on}' && cp '{from}/volumes/000001.vol' '{on}/volumes' && {words}",
+        on = shown(&on_small),
+        from = shown(&bundle),
+    );
+    let Some(output) = with_mounts(&[(&small, 16)], &script) else { return };
+    let err = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(10), "{err}");
+    assert!(err.contains("has no room for what every medium carries"), "{err}");
+}
+
+#[test]
 fn a_medium_that_is_whole_may_be_read_only() {
     let station = Station::new(&[1000, 2000]);
     assert_eq!(station.write(&["a"], &[]).code, 0);

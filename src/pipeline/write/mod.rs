@@ -104,10 +104,10 @@ pub fn record_beside(bundle: &Path) -> Result<PathBuf, WriteError> {
     Ok(bundle.with_file_name(format!("{name}.written.json")))
 }
 
-/// Returns what [`write`] would do; nothing is written.
+/// Returns what [`write()`] would do; nothing is written.
 ///
 /// # Errors
-/// As [`write`], as far as it can be known.
+/// As [`write()`], as far as it can be known.
 pub fn plan(bundle: &Opened, options: &WriteOptions, progress: &dyn Progress) -> Result<WriteReport, WriteError> {
     let machine = Machine::default();
     let mut writer = Writer::open(&machine, bundle, options, progress)?;
@@ -139,10 +139,10 @@ pub fn write(bundle: &Opened, options: &WriteOptions, progress: &dyn Progress) -
     write_on(&Machine::default(), bundle, options, progress)
 }
 
-/// Writes as [`write`] does, on a machine that a test may have put a gate before.
+/// Writes as [`write()`] does, on a machine that a test may have put a gate before.
 ///
 /// # Errors
-/// As [`write`].
+/// As [`write()`].
 pub fn write_on(
     machine: &Machine,
     bundle: &Opened,

@@ -230,6 +230,7 @@ fn killed_at_every_step_it_leaves_nothing_half_under_its_name_and_repeating_ends
 #[test]
 fn a_medium_that_is_full_after_all_loses_the_volume_to_the_next() {
     // Media on one file system share its room; so the next lies on another one.
+    fs::create_dir_all(env!("CARGO_TARGET_TMPDIR")).expect("made");
     let elsewhere = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a directory");
     for call in ["write", "sync"] {
         let station = Station::new(&[MIB, 1000, MIB]);

@@ -17,7 +17,7 @@
 //! | [`trust`] | signatures, allowed signers, policy | `format` |
 //! | [`media`] | bundle directories and volumes on disk | `format`, `machine` |
 //! | [`store`] | where objects land: memory, directory, S3 | `format` |
-//! | [`pipeline`] | pack, verify, import, export: the joined flows | all above |
+//! | [`pipeline`] | pack, write, verify, import, export: the joined flows | all above |
 //! | [`tao`] | the NVIDIA TAO side: which models, where they lie, what is said of them | all above |
 //!
 //! `format`, `chunking`, `codec`, `plan` and `trust` are pure: no files, sockets, clocks, threads,

@@ -56,6 +56,7 @@ fn dispatch(command: Command, config: &Config, report: &Report) -> Result<(), Fa
         Command::Fetch(args) => commands::fetch::run(&args, report),
         Command::Pack(args) => commands::pack::run(&args, report),
         Command::Sign(args) => commands::sign::run(&args, report),
+        Command::Write(args) => commands::write::run(&args, report),
         Command::Verify(args) => commands::verify::run(&args, report),
         Command::Ls(args) => commands::ls::run(&args, report),
         Command::Cat(args) => commands::cat::run(&args, report),

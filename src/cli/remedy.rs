@@ -9,6 +9,7 @@ use airlift::pipeline::pack::PackError;
 use airlift::pipeline::sign::SignError;
 use airlift::pipeline::trust_files::TrustFileError;
 use airlift::pipeline::walk::WalkError;
+use airlift::pipeline::write::WriteError;
 use airlift::store::StoreError;
 use airlift::tao::api::{ApiError, LoadCause};
 use airlift::tao::fetch::FetchError;
@@ -211,6 +212,25 @@ pub(crate) fn of_export(error: &ExportError) -> &'static str {
     match error {
         ExportError::InTheWay { .. } => "nothing is written over: move it away, or export to an empty directory",
         ExportError::Twins { .. } => "export as a tar stream with --to -, or import it",
+        error => of_class(error.class()),
+    }
+}
+
+pub(crate) fn of_write(error: &WriteError) -> &'static str {
+    match error {
+        WriteError::NoMedium { .. } => "name a directory where a medium is mounted",
+        WriteError::Twice { .. } => "name each medium once",
+        WriteError::IsSource { .. } => "name media other than the one that the bundle lies on",
+        WriteError::OtherBundle { .. } => "nothing is written over: move it away, or use another medium",
+        WriteError::InTheWay { .. } => "remove what is there, or use another medium",
+        WriteError::InUse { .. } => "wait until that is done",
+        WriteError::NoNumberLeft { .. } => "remove signatures that nobody needs",
+        WriteError::OtherRecord { .. } => "add --again to forget it, or name another --record",
+        WriteError::NoRecord { .. } => "name another --record, or add --again to begin a new one in its place",
+        WriteError::ReadBack { .. } => "do not use this medium: it does not keep what is written to it",
+        WriteError::NotDue { .. } | WriteError::OtherLen { .. } | WriteError::Damaged { .. } => {
+            "get another copy of what is named, or pack again; what was written before is whole"
+        }
         error => of_class(error.class()),
     }
 }

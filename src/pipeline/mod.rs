@@ -1,4 +1,4 @@
-//! The joined flows: pack, verify, import, export.
+//! The joined flows: pack, write, verify, import, export.
 
 pub mod bundle;
 pub mod census;
@@ -22,3 +22,4 @@ pub mod unpack;
 pub mod verify;
 pub mod volumes;
 pub mod walk;
+pub mod write;

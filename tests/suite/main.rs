@@ -58,4 +58,6 @@ mod trust;
 mod trust_vectors;
 #[cfg(feature = "s3")]
 mod weed;
+#[cfg(feature = "s3")]
+mod write;
 mod wycheproof_vectors;

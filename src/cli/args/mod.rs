@@ -13,6 +13,7 @@ mod parse;
 mod sign;
 mod tao;
 mod verify;
+mod write;
 
 pub(crate) use config::{ConfigArgs, ConfigCommand, ShowArgs};
 pub(crate) use demo::DemoArgs;
@@ -33,6 +34,7 @@ pub(crate) use tao::{
     TaoCommand, ValuesArgs,
 };
 pub(crate) use verify::VerifyArgs;
+pub(crate) use write::WriteArgs;
 
 use super::failure::Failure;
 use airlift::error::Class;
@@ -79,6 +81,8 @@ pub(crate) enum Command {
     Pack(PackArgs),
     /// Add a signature to a bundle, through ssh-keygen
     Sign(SignArgs),
+    /// Write a bundle to media: sticks, discs, directories
+    Write(WriteArgs),
     /// Prove a bundle and name everything that is wrong with it
     Verify(VerifyArgs),
     /// List the files of a bundle

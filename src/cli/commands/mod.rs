@@ -16,6 +16,7 @@ pub(crate) mod sign;
 pub(crate) mod state;
 pub(crate) mod tao;
 pub(crate) mod verify;
+pub(crate) mod write;
 
 use airlift::format::Head;
 use airlift::format::packs::VolumeNumber;

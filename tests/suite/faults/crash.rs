@@ -6,8 +6,11 @@ use super::scene::{Extent, Host, Release, Scene};
 use crate::fixture::{name, pack_options, scratch};
 use crate::tree::{self, Random, Tree};
 use airlift::machine::Machine;
+use airlift::media::find;
+use airlift::pipeline::inspect::Opened;
 use airlift::pipeline::pack::{PackOptions, pack, pack_on};
 use airlift::pipeline::progress::Quiet;
+use airlift::pipeline::write::{Earlier, WriteOptions, write, write_on};
 use airlift::store::{Call, MemoryStore, Store, StoreError, Watched};
 use std::fs;
 use std::ops::Range;
@@ -205,4 +208,53 @@ fn what_a_finished_import_knows_outlives_every_power_cut() {
         number += 1;
     }
     assert!(number > 0);
+}
+
+/// Writes a bundle to a medium, and goes on from every state in which a power cut may leave medium and
+/// record: what has its name is whole, and what is recorded is there.
+#[test]
+fn a_write_to_a_medium_goes_on_from_every_state_that_a_power_cut_leaves() {
+    let source = &SCENE.releases[0].whole;
+    let due = below(&state_of(source), Path::new(""));
+    let directory = scratch();
+    let top = directory.path().join("top");
+    let (medium, record) = (top.join("medium"), top.join("written.json"));
+    let bundle = Opened::untrusted(find(std::slice::from_ref(source)).expect("found").remove(0)).expect("opened");
+    let options = WriteOptions { media: vec![medium.clone()], record: record.clone(), earlier: Earlier::Keep };
+    fs::create_dir_all(&medium).expect("made");
+    let before = Disk::of(&top);
+    let recorder = Arc::new(Recorder::new(Trouble::None));
+    let written = write_on(&Machine::behind(Arc::clone(&recorder) as _), &bundle, &options, &Quiet).expect("written");
+    let own = written.media[0].directory.strip_prefix(&top).expect("below").to_owned();
+    let (mut count, end) = (0, recorder.step_count());
+    for at in 0..=end {
+        let mut disk = before.clone();
+        disk.replay(&recorder, at);
+        for state in disk.crash_states() {
+            count += 1;
+            let about = format!("cut before step {at} of {end} ({:?})", recorder.step_before(at));
+            let left: State = below(&state, &own);
+            for (path, bytes) in left.iter().filter(|(path, _)| !path.starts_with(".airlift-write")) {
+                assert!(due[path] == *bytes, "{about}: {} is not whole", path.display());
+            }
+            put_state(&top, &state);
+            for volume in recorded(&record) {
+                let path = PathBuf::from(format!("volumes/{volume:06}.vol"));
+                assert!(left.contains_key(&path), "{about}: volume {volume} is recorded and not there");
+            }
+            let report =
+                write(&bundle, &options, &Quiet).unwrap_or_else(|error| panic!("{about}: {error} ({error:?})"));
+            assert_eq!(report.class(), None, "{about}");
+            assert!(state_of(&top.join(&own)) == due, "{about}: {:?}", state.keys());
+        }
+    }
+    assert!(count > 150, "{count} states");
+}
+
+/// Returns the volumes that a record has; it is whole wherever it is.
+fn recorded(record: &Path) -> Vec<u64> {
+    let Ok(bytes) = fs::read(record) else { return Vec::new() };
+    let record: serde_json::Value = serde_json::from_slice(&bytes).expect("a whole record");
+    let media = record["media"].as_array().expect("media").iter();
+    media.flat_map(|medium| medium["volumes"].as_array().expect("volumes")).filter_map(|one| one.as_u64()).collect()
 }

@@ -81,7 +81,7 @@ pub(super) fn set_clock(command: &mut Command, second: u64) {
 }
 
 /// Lets each read of a volume take so long.
-pub(super) fn set_slow(command: &mut Command, microseconds: u32) {
+pub(crate) fn set_slow(command: &mut Command, microseconds: u32) {
     command.env("LD_PRELOAD", library()).env("FAULT_SLOW_US", microseconds.to_string());
 }
 

@@ -239,7 +239,7 @@ impl Said {
     fn new(text: &str, by: Source) -> Result<Said, ModelRegistryError> {
         match ModelRegistry::parse(text) {
             Some(registry) => {
-                let hides_weights = by != Source::Option && (text != text.trim() || text.ends_with('/'));
+                let hides_weights = text != text.trim() || text.ends_with('/');
                 Ok(Said { registry, by, hides_weights })
             }
             None => Err(ModelRegistryError::NoPath { text: text.to_owned(), by }),

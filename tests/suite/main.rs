@@ -57,7 +57,11 @@ mod tree;
 mod trust;
 mod trust_vectors;
 #[cfg(feature = "s3")]
+mod venv;
+#[cfg(feature = "s3")]
 mod weed;
+#[cfg(feature = "s3")]
+mod whole_way;
 #[cfg(feature = "s3")]
 mod write;
 mod wycheproof_vectors;

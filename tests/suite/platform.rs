@@ -1,9 +1,9 @@
 //! The platform's own API, from its own package, for tests.
 
+use crate::venv::{python, scripts};
 use serde_json::{Value, json};
 use std::fs::{self, File};
 use std::io::{BufRead as _, BufReader, Write as _};
-use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 /// A running platform with a database of its own.
@@ -20,7 +20,7 @@ impl Platform {
     pub(crate) fn start(registry: &str) -> Platform {
         let directory = tempfile::tempdir().expect("a directory");
         let log = File::create(directory.path().join("log")).expect("created");
-        let mut child = Command::new(python())
+        let mut child = Command::new(python("platform-venv", "requirements.txt"))
             .arg(scripts().join("server.py"))
             .args(["--registry", registry])
             .env("PYTHONDONTWRITEBYTECODE", "1")
@@ -68,35 +68,4 @@ impl Drop for Platform {
         drop(self.questions.take());
         let _ = self.child.wait();
     }
-}
-
-fn scripts() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/tao")
-}
-
-/// Returns the Python that has the platform: `AIRLIFT_TAO_PYTHON`, or one that is installed on first use.
-fn python() -> PathBuf {
-    if let Some(path) = std::env::var_os("AIRLIFT_TAO_PYTHON") {
-        return path.into();
-    }
-    // The test program is target/<profile>/deps/suite-...
-    let program = std::env::current_exe().expect("own path");
-    let target = program.ancestors().nth(3).expect("the target directory").to_owned();
-    let (venv, lock) = (target.join("platform-venv"), target.join("platform-venv.lock"));
-    let (python, done) = (venv.join("bin/python"), venv.join("installed"));
-    let lock = File::create(lock).expect("create the lock");
-    lock.lock().expect("one installation at a time");
-    let wanted = fs::read_to_string(scripts().join("requirements.txt")).expect("read");
-    if fs::read_to_string(&done).ok().as_ref() != Some(&wanted) {
-        run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&venv));
-        let pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps", "-r"];
-        run(Command::new(&python).args(pip).arg(scripts().join("requirements.txt")));
-        fs::write(done, wanted).expect("written");
-    }
-    python
-}
-
-fn run(command: &mut Command) {
-    let output = command.stdin(Stdio::null()).output().expect("start");
-    assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
 }

@@ -276,7 +276,7 @@ fn a_store_or_platform_that_is_not_as_it_is_told_is_named_with_what_to_do() {
     let endpoint = Weed::shared().endpoint();
     let cases: [(&[&str], i32, &str, &str); 6] = [
         (&["--registry", "models"], 7, "the bucket has no models/ptm_metadatas.json", "import the models there"),
-        (&["--registry", "/"], 2, "--registry: \"/\" names no folder", "LOCAL_MODEL_REGISTRY"),
+        (&["--registry", "/"], 2, "LOCAL_MODEL_REGISTRY is \"/\" by --registry", "--registry shared-storage/models"),
         (&["--bucket", "no-such-bucket"], 2, "bucket \"no-such-bucket\" does not exist", "name another one"),
         (&["--api", dead], 6, "http://127.0.0.1:1/api/v1/login does not answer", "see that --api"),
         (&["--api", "platform"], 2, "--api: platform is no address of an API", "http://HOST:8090"),

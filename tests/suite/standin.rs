@@ -1,9 +1,9 @@
 //! What stands in for NGC and a hub, and the platform's own downloader.
 
 use crate::program::{airlift, shown};
-use std::fs::File;
+use crate::venv::{python, scripts};
 use std::io::{BufRead as _, BufReader};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -24,7 +24,7 @@ pub(crate) struct Standin {
 impl Standin {
     pub(crate) fn start(arguments: &[&str]) -> Standin {
         let mut child = Command::new("python3")
-            .arg(tests().join("standin.py"))
+            .arg(scripts().join("standin.py"))
             .args(arguments)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -63,8 +63,8 @@ impl Standin {
 
     /// Returns a call of the platform's own downloader with one worker, from here to `out`.
     pub(crate) fn vendor(&self, out: &Path, home: &Path, more: &[&str]) -> Command {
-        let mut command = Command::new(vendor_python());
-        command.arg(tests().join("vendor.py")).arg(&self.endpoint).arg("--shared-folder-path").arg(out).args(more);
+        let mut command = Command::new(python("tao-vendor-venv", "vendor-requirements.txt"));
+        command.arg(scripts().join("vendor.py")).arg(&self.endpoint).arg("--shared-folder-path").arg(out).args(more);
         for proxy in ["http_proxy", "https_proxy", "all_proxy"] {
             command.env_remove(proxy).env_remove(proxy.to_uppercase());
         }
@@ -87,36 +87,4 @@ impl Drop for Standin {
         self.child.kill().expect("it runs");
         self.child.wait().expect("it ends");
     }
-}
-
-fn tests() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/tao")
-}
-
-/// Returns the Python that has the platform's downloader; it is installed on first use.
-fn vendor_python() -> PathBuf {
-    // The test program is target/<profile>/deps/suite-...
-    let program = std::env::current_exe().expect("own path");
-    let target = program.ancestors().nth(3).expect("the target directory").to_owned();
-    let venv = target.join("tao-vendor-venv");
-    let python = venv.join("bin/python");
-    let lock = File::create(target.join("tao-vendor-venv.lock")).expect("create the lock");
-    lock.lock().expect("one installation at a time");
-    let last = venv.join("installed");
-    let requirements = tests().join("vendor-requirements.txt");
-    let wanted = std::fs::read_to_string(&requirements).expect("the requirements");
-    if std::fs::read_to_string(&last).ok().as_ref() != Some(&wanted) {
-        run(Command::new("python3").args(["-m", "venv"]).arg(&venv));
-        let pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check"];
-        run(Command::new(&python).args(pip).arg("-r").arg(&requirements));
-        // Its own list has what a graphics card needs.
-        run(Command::new(&python).args(pip).args(["--no-deps", "nvidia-tao-core==7.3.0"]));
-        std::fs::write(last, wanted).expect("written");
-    }
-    python
-}
-
-fn run(command: &mut Command) {
-    let output = command.stdin(Stdio::null()).output().expect("start");
-    assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
 }

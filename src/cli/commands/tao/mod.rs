@@ -43,8 +43,8 @@ fn registry(args: &ModelRegistryArgs) -> Result<Said, ModelRegistryError> {
 pub(super) fn note_spelling(said: &Said, report: &Report) {
     if said.hides_weights {
         report.note(&format!(
-            "note: {} has a slash behind or blanks around {VARIABLE}: the platform then lists models and its jobs \
-             find no weights; write /{} there",
+            "note: {} spells {VARIABLE} with a slash behind or blanks around: a platform that is told so lists models, \
+             and its jobs find no weights: write /{}",
             said.by,
             said.registry.as_str()
         ));

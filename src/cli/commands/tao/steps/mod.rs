@@ -71,6 +71,8 @@ pub(super) fn export(args: &StepsArgs, report: &Report) -> Result<(), Failure> {
         step.inputs = vec![file.dir().join(models).join(METADATA_NAME)];
         all.push(step);
     }
+    let above = file.dir().join(file.text("release", "bundles")?);
+    std::fs::create_dir_all(&above).map_err(|error| Failure::io("make", &above, &error))?;
     let mut step = steps.step("pack", &["pack"], "pack", &[])?;
     step.words.extend(roots.iter().map(|(name, dir)| OsString::from(format!("{name}={dir}"))));
     step.words.extend(["--out".into(), bundle.clone().into()]);

@@ -30,6 +30,8 @@ mod images_hostile;
 mod import;
 #[cfg(feature = "s3")]
 mod kill;
+#[cfg(feature = "s3")]
+mod listing;
 mod manual;
 mod model;
 mod pack;

@@ -51,6 +51,14 @@ impl Platform {
         answer.as_str().map(str::to_owned)
     }
 
+    /// Loads metadata as it would, and tells whether it lists every entry in both versions of its API.
+    pub(crate) fn shows(&mut self, metadata: &Value) -> bool {
+        writeln!(self.questions.as_mut().expect("it runs"), "{}", json!({ "show": metadata })).expect("asked");
+        let line = self.line();
+        let answer: Value = serde_json::from_str(&line).unwrap_or_else(|_| panic!("{line}\n{}", self.log()));
+        answer["statuses"] == json!([200, 200]) && answer["listed"] == true
+    }
+
     /// Returns what it has written into its log.
     pub(crate) fn log(&self) -> String {
         fs::read_to_string(self.directory.path().join("log")).expect("read")

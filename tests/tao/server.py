@@ -7,6 +7,8 @@ The first line of output is the port. Each line of input is a question, answered
 
     {"lookup": EXPERIMENT_ID, "workspace": WORKSPACE_ID}   where the platform's own weight lookup
                                                             finds the weights of an entry, or null
+    {"show": {KEY: ENTRY}}    loads metadata as the platform does, lists all with both versions of the API,
+                              and forgets them: the two statuses, and whether every entry is in both lists
 
 It ends when its input ends. The database is the package's own test mode, in memory. A name or an
 address outside this machine is refused.
@@ -64,8 +66,35 @@ def set_environment(registry, home):
     )
 
 
+def show(entries):
+    """Loads entries, lists them, and forgets them."""
+    from nvidia_tao_core.microservices.app import app
+    from nvidia_tao_core.microservices.utils.airgapped_utils.loader import AirgappedExperimentLoader
+    from nvidia_tao_core.microservices.utils.mongo_utils import MongoHandler
+
+    loader = AirgappedExperimentLoader.__new__(AirgappedExperimentLoader)  # its constructor asks a store
+    loader.mongo_handler = MongoHandler("tao", "jobs")
+    loader.find_and_read_experiment_yaml = lambda _: None
+    loader.import_to_database(loader.validate_experiment_data(entries))
+    statuses, is_whole = [], True
+    for path in ("/api/v1/orgs/nvidia/experiments:base", "/api/v2/orgs/nvidia/jobs:list_base_experiments"):
+        answer = app.test_client().get(path)
+        statuses.append(answer.status_code)
+        body = (answer.get_json(silent=True) or {}) if answer.status_code == 200 else {}
+        listed = {entry["id"] for entry in body.get("experiments", [])}
+        is_whole = is_whole and listed >= set(entries)
+    loader.mongo_handler.delete_many({})
+    return {"statuses": statuses, "listed": is_whole}
+
+
 def answer(question):
-    """Answers where the platform finds the weights of an entry."""
+    """Answers what the platform shows, or where it finds the weights of an entry."""
+    if "show" in question:
+        return show(question["show"])
+    return lookup(question)
+
+
+def lookup(question):
     from nvidia_tao_core.microservices.handlers.infer_params import infer_ptm
     from nvidia_tao_core.microservices.utils.mongo_utils import MongoHandler
 

@@ -63,7 +63,8 @@ const REQUIRED: [&str; 8] =
     ["id", "name", "network_arch", "ngc_path", "actions", "accepted_dataset_intents", "dataset_type", "created_on"];
 
 /// What a listing checks of an entry.
-const ENTRY: [Field; 34] = [
+const ENTRY: [Field; 35] = [
+    field("kind", Kind::Text(100)),
     field("id", Kind::Text(ID_COUNT)),
     field("user_id", Kind::Text(ID_COUNT)),
     field("created_on", Kind::Time),
@@ -96,7 +97,7 @@ const ENTRY: [Field; 34] = [
     field("accepted_dataset_intents", Kind::Choices),
     field("actions", Kind::Choices),
     or_null("model_params", Kind::Object),
-    or_null("base_experiment_metadata", Kind::Inner),
+    field("base_experiment_metadata", Kind::Inner),
     or_null("source_type", Kind::Choice),
 ];
 
@@ -135,7 +136,20 @@ pub(super) fn broken(entry: &Fields) -> Vec<(String, EntryRule)> {
     let of_jobs = OF_JOBS.iter().filter(|name| entry.contains_key(**name));
     found.extend(of_jobs.map(|name| ((*name).to_owned(), EntryRule::NotOfModel)));
     check_all(entry, &ENTRY, "", &mut found);
+    let large = entry.iter().filter(|(_, value)| has_large_number(value));
+    found.extend(large.map(|(name, _)| (name.clone(), EntryRule::NumberTooLarge)));
     found
+}
+
+/// Tells whether a value has a number in it that the platform's database can't hold. A value that was
+/// parsed is nested no deeper than its parser allows.
+fn has_large_number(value: &Value) -> bool {
+    match value {
+        Value::Number(number) => number.as_u64().is_some_and(|number| i64::try_from(number).is_err()),
+        Value::Array(items) => items.iter().any(has_large_number),
+        Value::Object(fields) => fields.values().any(has_large_number),
+        _ => false,
+    }
 }
 
 fn check_all(fields: &Fields, known: &[Field], above: &str, found: &mut Vec<(String, EntryRule)>) {
@@ -192,13 +206,15 @@ fn check_ids(ids: &[Value], max: usize) -> Result<(), EntryRule> {
     ids.iter().try_for_each(|id| check_len(text(id)?, ID_COUNT))
 }
 
-/// Takes what browsers and the platform both take: a scheme of the web, and a host with a dot.
+/// Takes what browsers and the platform both take: a scheme of the web, and a host of at least two names, the
+/// last of at least two letters.
 fn check_url(text: &str) -> Result<(), EntryRule> {
     check_len(text, URL_COUNT)?;
     let is_web = text.starts_with("https://") || text.starts_with("http://");
-    let has_host = |url: Url| url.domain().is_some_and(|name| name.trim_end_matches('.').contains('.'));
+    let has_host =
+        |url: Url| url.domain().and_then(|name| Some(name.trim_end_matches('.').rsplit_once('.')?.1.len() >= 2));
     let is_plain = text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\');
-    let is_url = is_web && is_plain && Url::parse(text).is_ok_and(has_host);
+    let is_url = is_web && is_plain && Url::parse(text).ok().and_then(has_host) == Some(true);
     if is_url { Ok(()) } else { Err(EntryRule::NotUrl { found: text.to_owned() }) }
 }
 

@@ -229,6 +229,7 @@ mod tests {
             ("id", json!("62223099-d90e-5d3c-a39f-5502f38b01f3")),
             ("status", json!("Done")),
             ("jobs", json!({})),
+            ("specs", json!({"a": [{"b": u64::MAX}]})),
         ] {
             let mut entry = good();
             entry[field] = value.clone();

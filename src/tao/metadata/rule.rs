@@ -60,6 +60,9 @@ pub enum EntryRule {
     /// a number out of range.
     #[error("has a number that is not whole, or below 0")]
     NotCount,
+    /// the platform tries again and again to store such a number, and loads nothing.
+    #[error("has a whole number that needs more than 63 bits")]
+    NumberTooLarge,
     /// the platform writes it for a running job; in an entry it can only break something.
     #[error("does not belong into the metadata of a model")]
     NotOfModel,

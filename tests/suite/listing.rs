@@ -152,3 +152,17 @@ fn what_the_check_accepts_is_listed_and_what_it_refuses_is_not_but_for_named_exc
     assert!(accepted_and_hidden.is_empty(), "{accepted_and_hidden:#?}");
     assert!(refused_and_shown.is_empty(), "{refused_and_shown:#?}");
 }
+
+#[test]
+fn every_test_that_the_table_of_traps_names_is_there() {
+    let top = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let rules = std::fs::read_to_string(top.join("spec/tao.md")).expect("read");
+    let (_, table) = rules.split_once("\n## Traps\n").expect("the table");
+    let names: Vec<&str> = table.split('`').filter(|text| text.contains("::")).collect();
+    assert!(names.len() > 15, "{names:?}");
+    for name in names {
+        let (module, test) = name.split_once("::").expect("a module and a test");
+        let source = std::fs::read_to_string(top.join(format!("tests/suite/{module}.rs"))).expect(module);
+        assert!(source.contains(&format!("#[test]\nfn {test}()")), "{name} is no test");
+    }
+}

@@ -181,11 +181,7 @@ impl Landed {
     ///
     /// # Errors
     /// The store fails.
-    pub(super) fn of(
-        store: &dyn Store,
-        registry: &ModelRegistry,
-        metadata: Metadata,
-    ) -> Result<Landed, StoreError> {
+    pub(super) fn of(store: &dyn Store, registry: &ModelRegistry, metadata: Metadata) -> Result<Landed, StoreError> {
         let mut weights = Weights::of(&metadata);
         let prefix = registry.prefix().as_str();
         for object in objects(store, prefix) {
@@ -196,6 +192,11 @@ impl Landed {
             }
         }
         Ok(Landed { registry: registry.clone(), metadata, weights })
+    }
+
+    /// Tells whether the metadata have an entry.
+    pub(super) fn has(&self, entry: &str) -> bool {
+        self.metadata.entries().any(|(key, _)| key == entry)
     }
 
     /// Returns what works and may surprise, and what would break the platform.
@@ -234,7 +235,7 @@ impl Landed {
     fn blame(&self, session: &Session<'_>, error: ApiError) -> RegisterError {
         match session.poison() {
             Ok(Some(entry)) => {
-                let is_ours = self.metadata.entries().any(|(key, _)| key == entry);
+                let is_ours = self.has(&entry);
                 RegisterError::ListBroken { entry, is_ours, source: Box::new(error) }
             }
             Err(stopped @ ApiError::Stopped) => stopped.into(),

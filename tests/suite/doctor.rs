@@ -230,7 +230,7 @@ fn old_platform() -> String {
             stream.read_exact(&mut vec![0; body_len]).expect("read");
             let body = match first.split(' ').nth(1).expect("a path") {
                 "/api/v1/login" => r#"{"user_id": "u-1"}"#,
-                "/api/v1/orgs/nvidia/version" | "/api/v1/version" => r#"{"version": "6.26.3"}"#,
+                "/api/v1/version" => r#"{"version": "6.26.3"}"#,
                 _ => r#"{"experiments": []}"#,
             };
             let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", body.len());

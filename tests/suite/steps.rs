@@ -192,7 +192,9 @@ fn init_writes_a_file_that_both_sides_understand_and_writes_over_nothing() {
 fn what_looks_at_what_landed_is_told_once_where_it_lies() {
     let place = Place::new();
     place.write_steps(1);
-    assert_eq!(place.call("export", &[]).code, 0);
+    fs::create_dir_all(place.path("bundles")).expect("made");
+    let told = place.call("export", &[]);
+    assert_eq!(told.code, 0, "{}", told.err);
     let dead = "http://127.0.0.1:1";
     let more = format!(
         "[register]\napi = \"{dead}\"\norg = \"o\"\nbucket = \"models\"\nstore_endpoint = \"{dead}\"\n\

@@ -93,7 +93,8 @@ pub fn unfinished(store: &dyn Store, state_prefix: &Prefix) -> Result<Vec<Unfini
         let below = key.strip_prefix(state_prefix.as_str()).and_then(|below| below.split_once('/'));
         let Some((stream, rest)) = below else { continue };
         let is_lease = rest == "lease";
-        if !is_lease && !(rest.starts_with("releases/") && rest.contains("/spool/")) {
+        let waits = rest.starts_with("releases/") && rest.contains("/spool/");
+        if !is_lease && !waits {
             continue;
         }
         let found = streams.entry(stream.to_owned()).or_default();

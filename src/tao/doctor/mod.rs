@@ -37,12 +37,15 @@ pub struct Plan {
     /// What each says of where the models lie in the bucket.
     pub said: Option<Result<Vec<Said>, ModelRegistryError>>,
     /// The store, and how it can be used or what is wrong with how it is named.
-    pub store: Option<(StorePlan, Result<Arc<dyn Store>, StoreError>)>,
+    pub store: Option<(StorePlan, Opened)>,
     /// The platform.
     pub api: Option<ApiPlan>,
     /// Directories that this program needs some room in.
     pub own_dirs: Vec<PathBuf>,
 }
+
+/// A store that can be used, or what is wrong with how it is named.
+pub type Opened = Result<Arc<dyn Store>, StoreError>;
 
 /// Models on disk.
 pub struct TreePlan {

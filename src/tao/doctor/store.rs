@@ -2,7 +2,7 @@
 
 use super::clock;
 use super::finding::{Check, Note, Outcome, Wrong};
-use super::{Findings, StorePlan};
+use super::{Findings, Opened, StorePlan};
 use crate::pipeline::import::unfinished;
 use crate::store::paging::objects;
 use crate::store::{Cause, IfMissing, Store, StoreError};
@@ -16,11 +16,7 @@ use std::sync::Arc;
 const ELSEWHERE_COUNT_MAX: usize = 5;
 
 /// Looks at the store; returns it where it can be used.
-pub(super) fn look(
-    plan: &StorePlan,
-    opened: Result<Arc<dyn Store>, StoreError>,
-    findings: &mut Findings<'_>,
-) -> Result<Arc<dyn Store>, Check> {
+pub(super) fn look(plan: &StorePlan, opened: Opened, findings: &mut Findings<'_>) -> Result<Arc<dyn Store>, Check> {
     let endpoint = plan.endpoint.to_string();
     let dependents = [Check::StoreClock, Check::Credentials, Check::Bucket];
     match clock::ask(&plan.endpoint, plan.ca_file.as_deref(), findings.now, findings.is_stopped) {

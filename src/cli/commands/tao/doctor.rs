@@ -18,7 +18,7 @@ use airlift::format::OneLine;
 use airlift::pipeline::progress::Progress as _;
 use airlift::pipeline::walk::Links;
 use airlift::tao::address::Endpoint;
-use airlift::tao::doctor::{ApiPlan, Finding, KeyPlan, Outcome, Plan, StorePlan, TreePlan, Wrong, examine};
+use airlift::tao::doctor::{ApiPlan, Finding, KeyPlan, Opened, Outcome, Plan, StorePlan, TreePlan, Wrong, examine};
 use airlift::tao::model_registry::ModelRegistryError;
 use airlift::tao::tree::LookOptions;
 use serde_json::{Value, json};
@@ -76,8 +76,6 @@ fn plan(args: &DoctorArgs, scratch: &Scratch) -> Result<Plan, Failure> {
     }
     Ok(plan)
 }
-
-type Opened = Result<std::sync::Arc<dyn airlift::store::Store>, airlift::store::StoreError>;
 
 /// Returns the store as it is reached from here; nothing where none is named.
 fn store(args: &DoctorArgs) -> Result<Option<(StorePlan, Opened)>, Failure> {

@@ -12,12 +12,14 @@ use airlift::pipeline::walk::WalkError;
 use airlift::pipeline::write::WriteError;
 use airlift::store::StoreError;
 use airlift::tao::api::{ApiError, LoadCause};
+use airlift::tao::check::Remark;
+use airlift::tao::doctor::{Note, Wrong};
 use airlift::tao::fetch::FetchError;
 use airlift::tao::fetch::remote::RemoteError;
 use airlift::tao::http::HttpError;
 use airlift::tao::images::registry::RegistryError;
 use airlift::tao::model_registry::ModelRegistryError;
-use airlift::tao::register::RegisterError;
+use airlift::tao::register::{Problem, RegisterError};
 use airlift::tao::tree::TreeError;
 use airlift::trust::{ReleaseError, TrustError};
 
@@ -205,6 +207,84 @@ pub(crate) fn of_model_registry(error: &ModelRegistryError) -> &'static str {
             "name the file that the server is started with, or give --registry PATH"
         }
         error => of_class(error.class()),
+    }
+}
+
+pub(crate) fn of_wrong(wrong: &Wrong) -> &'static str {
+    match wrong {
+        Wrong::Registry(error) => of_model_registry(error),
+        Wrong::HidesWeights { .. } => "write it with one slash before and none behind, as airlift tao values prints it",
+        Wrong::StoreOptions(error) => of_named_store(error),
+        Wrong::StoreSilent(HttpError::CertificateRefused { .. })
+        | Wrong::ApiSilent(HttpError::CertificateRefused { .. }) => "name the right authority with --ca-file",
+        Wrong::StoreSilent(_) => {
+            "see that --endpoint is the store's address from here and that it runs: \
+             kubectl get pods -l app.kubernetes.io/name=seaweedfs, or docker ps"
+        }
+        Wrong::Clock(_) => "set both clocks by one source of time, and repeat the command",
+        Wrong::Credentials(_) => {
+            "use the access key and the secret that the store knows: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or \
+             --credentials-file"
+        }
+        Wrong::NoBucket(_) => "name the right one with --bucket, or let airlift import --create-bucket make it",
+        Wrong::Store(error) => of_store(error),
+        Wrong::Unfinished(_) => "repeat that airlift import until it ends well, or give it up with airlift abort",
+        Wrong::NoMetadata { elsewhere, .. } if elsewhere.is_empty() => {
+            "import the models there: airlift import --profile tao"
+        }
+        Wrong::NoMetadata { .. } => {
+            "set the server's LOCAL_MODEL_REGISTRY to the folder that has them (airlift tao values), or import the \
+             models where it looks"
+        }
+        Wrong::Metadata(error) => of_register(error),
+        Wrong::Field(_) => "correct the metadata, see airlift tao check, and import the models again",
+        Wrong::Entry { problem, .. } => of_problem(problem),
+        Wrong::Flaw(_) => "correct that, or fetch the models again",
+        Wrong::Tree(error) => of_tree(error),
+        Wrong::ApiSilent(_) => "see that --api is the platform's address and that it runs",
+        Wrong::Api(ApiError::ListBroken { .. }) => {
+            "find the entry in the platform's log and load it with good values; 6.25 can't list without a network: \
+             use 7.0.1 or later"
+        }
+        Wrong::Api(error) => of_api(error),
+        Wrong::OldVersion { .. } => {
+            "use 7.0.1 or later: 6.25.11 and 6.26.3 of the package load models and never list them"
+        }
+        Wrong::ListBroken { is_ours: true, .. } => {
+            "correct that entry of the metadata, import them and repeat airlift tao register: a load heals it"
+        }
+        Wrong::ListBroken { .. } => "load that entry once more with good values: a load heals it",
+        Wrong::NoneListed { .. } => {
+            "airlift tao register has it load them; if it has, it is of 6.25 or 6.26: use 7.0.1 or later"
+        }
+        Wrong::LittleSpace { .. } => "free some space there, or name another place",
+        error => of_class(error.class()),
+    }
+}
+
+fn of_problem(problem: &Problem) -> &'static str {
+    match problem {
+        Problem::NoFiles { .. } => "import the models again with all volumes of their bundle",
+        _ => "airlift tao register has the platform load the metadata again",
+    }
+}
+
+fn of_named_store(error: &StoreError) -> &'static str {
+    match error {
+        StoreError::BadOption { option: "credentials", .. } => {
+            "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or name a file with --credentials-file"
+        }
+        StoreError::BadOption { .. } => "airlift tao doctor --help shows how the store is named",
+        error => of_store(error),
+    }
+}
+
+pub(crate) const fn of_note(note: &Note) -> &'static str {
+    match note {
+        Note::Clock(_) => "set both clocks by one source of time before they part further",
+        Note::NoKey { .. } => "set one, or name a file to airlift fetch, if something there needs it",
+        Note::Remark(Remark::NoTeam { .. }) => "correct the path and fetch the model again",
+        _ => "nothing has to be done if it is meant",
     }
 }
 

@@ -3,7 +3,7 @@
 use super::args::StoreArgs;
 use super::failure::Failure;
 use airlift::error::Class;
-use airlift::store::{DirectoryStore, Keys, Store};
+use airlift::store::{DirectoryStore, Keys, Store, StoreError};
 use std::path::{Path, PathBuf, absolute};
 use std::sync::Arc;
 
@@ -59,6 +59,15 @@ pub(crate) fn keys(args: &StoreArgs) -> Result<Keys, Failure> {
     Ok(options("", args).keys()?)
 }
 
+/// Returns the store of a bucket, or what is wrong with how it is named.
+///
+/// # Errors
+/// The options name no store, or not well.
+#[cfg(feature = "s3")]
+pub(crate) fn bucket(bucket: &str, args: &StoreArgs) -> Result<Arc<dyn Store>, StoreError> {
+    Ok(Arc::new(airlift::store::S3Store::open(&options(bucket, args))?))
+}
+
 #[cfg(feature = "s3")]
 fn options(bucket: &str, args: &StoreArgs) -> airlift::store::S3Options {
     use airlift::store::S3Options;
@@ -77,6 +86,11 @@ fn options(bucket: &str, args: &StoreArgs) -> airlift::store::S3Options {
 #[cfg(not(feature = "s3"))]
 pub(crate) fn keys(_: &StoreArgs) -> Result<Keys, Failure> {
     Err(no_s3())
+}
+
+#[cfg(not(feature = "s3"))]
+pub(crate) fn bucket(_: &str, _: &StoreArgs) -> Result<Arc<dyn Store>, StoreError> {
+    Err(StoreError::BadOption { option: "S3", problem: "is no part of this airlift" })
 }
 
 #[cfg(not(feature = "s3"))]

@@ -1,5 +1,6 @@
 //! Addresses of a server's answers.
 
+use std::fmt;
 use url::{Host, Url};
 
 /// Where a server is: scheme, host, port and what stands before every path.
@@ -53,6 +54,12 @@ impl Endpoint {
             url.query_pairs_mut().extend_pairs(query);
         }
         url
+    }
+}
+
+impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0.as_str().trim_end_matches('/'))
     }
 }
 

@@ -9,6 +9,8 @@ use std::collections::BTreeMap;
 pub struct Checked {
     /// How many entries there are.
     pub entry_count: u64,
+    /// Bytes of the files, where they lie in a directory.
+    pub files_len: u64,
     /// What must not travel.
     pub refused: Vec<Flaw>,
     /// What a person should know.

@@ -9,6 +9,7 @@
 //! | [`architectures`] | what the platform accepts, generated from its package |
 //! | [`catalogue`] | the CSV file of models that are wanted |
 //! | [`check`] | what is wrong with metadata and files |
+//! | [`doctor`] | what is wrong, on both sides |
 //! | [`entry`] | the entry that a model gets |
 //! | [`fetch`] | from NGC and hubs to the layout that the platform reads |
 //! | [`http`] | questions to a server |
@@ -26,6 +27,7 @@ pub mod api;
 pub mod architectures;
 pub mod catalogue;
 pub mod check;
+pub mod doctor;
 pub mod entry;
 pub mod fetch;
 pub mod http;

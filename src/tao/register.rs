@@ -5,7 +5,7 @@
 //! files are looked for where it will look.
 
 use super::api::{ApiError, ListedModel, LoadCause, Session, Workspace};
-use super::check::{Flaw, Remark, check};
+use super::check::{Checked, Flaw, Remark, check};
 use super::metadata::{BadField, METADATA_LEN_MAX, METADATA_NAME, Metadata, MetadataError};
 use super::model_registry::ModelRegistry;
 use super::weights::{Found, Weights};
@@ -169,16 +169,19 @@ impl Landed {
     /// # Errors
     /// The store fails, or there are no metadata that the platform could load.
     pub fn read(store: &dyn Store, registry: &ModelRegistry) -> Result<Landed, RegisterError> {
-        let key = registry.key(METADATA_NAME)?;
-        let loaded = store.load(&key, METADATA_LEN_MAX)?;
-        let key = key.to_string();
-        let Some(loaded) = loaded else { return Err(RegisterError::NoMetadata { key }) };
-        let metadata =
-            Metadata::parse(&loaded.bytes).map_err(|source| RegisterError::Metadata { key: key.clone(), source })?;
+        let (key, metadata) = read_metadata(store, registry)?;
         let fields = metadata.bad_fields();
         if let Some(first) = fields.first() {
             return Err(RegisterError::Poisoned { key, first: Box::new(first.clone()), fields });
         }
+        Ok(Landed::of(store, registry, metadata)?)
+    }
+
+    /// Lists the files of models that are said to be there.
+    ///
+    /// # Errors
+    /// The store fails.
+    pub(super) fn of(store: &dyn Store, registry: &ModelRegistry, metadata: Metadata) -> Result<Landed, StoreError> {
         let mut weights = Weights::of(&metadata);
         let prefix = registry.prefix().as_str();
         for object in objects(store, prefix) {
@@ -189,6 +192,16 @@ impl Landed {
             }
         }
         Ok(Landed { registry: registry.clone(), metadata, weights })
+    }
+
+    /// Tells whether the metadata have an entry.
+    pub(super) fn has(&self, entry: &str) -> bool {
+        self.metadata.entries().any(|(key, _)| key == entry)
+    }
+
+    /// Returns what works and may surprise, and what would break the platform.
+    pub(super) fn checked(&self) -> Checked {
+        check(&self.metadata, &self.weights)
     }
 
     /// Lets the platform load the metadata, and returns how their entries stand then. Repeating it
@@ -222,7 +235,7 @@ impl Landed {
     fn blame(&self, session: &Session<'_>, error: ApiError) -> RegisterError {
         match session.poison() {
             Ok(Some(entry)) => {
-                let is_ours = self.metadata.entries().any(|(key, _)| key == entry);
+                let is_ours = self.has(&entry);
                 RegisterError::ListBroken { entry, is_ours, source: Box::new(error) }
             }
             Err(stopped @ ApiError::Stopped) => stopped.into(),
@@ -232,6 +245,14 @@ impl Landed {
     }
 
     fn compare(&self, workspace: String, listed: Vec<ListedModel>) -> Registered {
+        let (entries, other_count) = self.standings(listed);
+        let checked = self.checked();
+        let clashes = checked.refused.into_iter().filter(|flaw| matches!(flaw, Flaw::Clash { .. })).collect();
+        Registered { workspace, entries, other_count, remarks: checked.named, clashes }
+    }
+
+    /// Returns how each entry stands with a platform that lists these models, and how many others it lists.
+    pub(super) fn standings(&self, listed: Vec<ListedModel>) -> (Vec<Standing>, u64) {
         let listed_count = listed.len();
         let mut paths: HashMap<String, Option<String>> =
             listed.into_iter().map(|model| (model.id, model.ngc_path)).collect();
@@ -255,11 +276,22 @@ impl Landed {
                 visible,
             });
         }
-        let checked = check(&self.metadata, &self.weights);
-        let clashes = checked.refused.into_iter().filter(|flaw| matches!(flaw, Flaw::Clash { .. })).collect();
-        let other_count = (paths.len() + twin_count) as u64;
-        Registered { workspace, entries, other_count, remarks: checked.named, clashes }
+        (entries, (paths.len() + twin_count) as u64)
     }
+}
+
+/// Returns the metadata of the models in a bucket, unchecked, and the key where they lie.
+///
+/// # Errors
+/// The store fails, or there are none that the platform could load.
+pub(super) fn read_metadata(store: &dyn Store, registry: &ModelRegistry) -> Result<(String, Metadata), RegisterError> {
+    let key = registry.key(METADATA_NAME)?;
+    let loaded = store.load(&key, METADATA_LEN_MAX)?;
+    let key = key.to_string();
+    let Some(loaded) = loaded else { return Err(RegisterError::NoMetadata { key }) };
+    let metadata =
+        Metadata::parse(&loaded.bytes).map_err(|source| RegisterError::Metadata { key: key.clone(), source })?;
+    Ok((key, metadata))
 }
 
 impl Registered {
@@ -277,13 +309,21 @@ impl Registered {
 impl Standing {
     /// Returns what is wrong with the entry.
     pub fn problems(&self) -> Vec<Problem> {
-        let listing = match &self.visible {
+        self.listing_problem().into_iter().chain(self.files_problem()).collect()
+    }
+
+    /// Returns what is wrong with how it is listed.
+    pub fn listing_problem(&self) -> Option<Problem> {
+        match &self.visible {
             Visible::Yes => None,
             Visible::No => Some(Problem::NotListed),
             Visible::OtherPath { found } => Some(Problem::OtherPath { found: found.clone() }),
-        };
-        let files = (self.found == Found::Nothing).then(|| Problem::NoFiles { folder: self.folder.clone() });
-        listing.into_iter().chain(files).collect()
+        }
+    }
+
+    /// Returns what is wrong with its files.
+    pub fn files_problem(&self) -> Option<Problem> {
+        (self.found == Found::Nothing).then(|| Problem::NoFiles { folder: self.folder.clone() })
     }
 }
 

@@ -119,18 +119,19 @@ pub fn check_models(
         machine: Machine::default(),
         budget_len: options.budget_len,
     };
-    let mut has_metadata = false;
+    let (mut has_metadata, mut files_len) = (false, 0u64);
     for entry in walk(&roots, &walk_options, progress)?.entries.iter() {
         let entry = entry?;
         if entry.kind == SourceKind::File {
             weights.see(entry.path.below_root());
+            files_len = files_len.saturating_add(entry.len);
             has_metadata |= entry.path.below_root() == METADATA_NAME;
         }
     }
     if !has_metadata {
         return Err(TreeError::MetadataLeftOut { path: root.1.join(METADATA_NAME) });
     }
-    Ok(check(&metadata, &weights))
+    Ok(Checked { files_len, ..check(&metadata, &weights) })
 }
 
 /// A part of a dataset, as the guide lays it out.

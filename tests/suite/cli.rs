@@ -37,11 +37,12 @@ pub(crate) const COMMANDS: [&str; 18] = [
     "man",
 ];
 /// Commands of commands.
-pub(crate) const SUBCOMMANDS: [&str; 12] = [
+pub(crate) const SUBCOMMANDS: [&str; 13] = [
     "config show",
     "tao check",
     "tao register",
     "tao values",
+    "tao doctor",
     "tao init",
     "tao export",
     "tao land",

@@ -17,6 +17,8 @@ mod config;
 mod copies;
 mod cut_vectors;
 mod damage;
+#[cfg(feature = "s3")]
+mod doctor;
 mod faults;
 #[cfg(feature = "s3")]
 mod fetch;

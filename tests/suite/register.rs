@@ -17,32 +17,32 @@ use std::process::{Command, Stdio};
 use std::thread::{self, JoinHandle};
 
 /// An entry as a tree has it: its id, its path, its architecture, and where its file lies.
-type Model = (&'static str, &'static str, &'static str, &'static str);
+pub(crate) type Model = (&'static str, &'static str, &'static str, &'static str);
 
-const DINO: Model = (
+pub(crate) const DINO: Model = (
     "d6279a9a-2613-532f-be65-be0e17c2783b",
     "nvidia/tao/pretrained_dino:v1.0",
     "dino",
     "nvidia/tao/pretrained_dino/v1.0/pretrained_dino_vv1.0/weights/model.pth",
 );
-const CLASSES: Model = (
+pub(crate) const CLASSES: Model = (
     "d748cc57-2e9c-5280-96b8-e2a466c5f947",
     "nvidia/classes:1",
     "classification_pyt",
     "nvidia/classes/1/classes_v1/last.ckpt",
 );
-const DETR: Model = (
+pub(crate) const DETR: Model = (
     "4ccd4d1f-bb24-5e8f-899a-18df28b0d1f7",
     "facebook/detr-resnet-50",
     "dino",
     "huggingface/facebook_detr-resnet-50/model.safetensors",
 );
-const NEVER: Model = ("7f54a275-8437-5b5c-922a-b44fa288913e", "nvidia/tao/never:1", "segformer", "");
-const MODELS: [Model; 3] = [DINO, CLASSES, DETR];
-const REGISTRY: &str = "shared-storage/models";
-const SECRET: &str = "canary-secret-key";
+pub(crate) const NEVER: Model = ("7f54a275-8437-5b5c-922a-b44fa288913e", "nvidia/tao/never:1", "segformer", "");
+pub(crate) const MODELS: [Model; 3] = [DINO, CLASSES, DETR];
+pub(crate) const REGISTRY: &str = "shared-storage/models";
+pub(crate) const SECRET: &str = "canary-secret-key";
 
-fn entry(model: &Model) -> Value {
+pub(crate) fn entry(model: &Model) -> Value {
     let (id, path, architecture, _) = model;
     json!({
         "id": id,
@@ -57,19 +57,19 @@ fn entry(model: &Model) -> Value {
     })
 }
 
-fn metadata(models: &[Model]) -> Value {
+pub(crate) fn metadata(models: &[Model]) -> Value {
     models.iter().map(|model| (model.0.to_owned(), entry(model))).collect::<Map<_, _>>().into()
 }
 
 /// A bucket of a real store, and a platform that looks into its folder.
-struct Scene {
-    store: S3Store,
-    bucket: &'static str,
-    platform: Platform,
+pub(crate) struct Scene {
+    pub(crate) store: S3Store,
+    pub(crate) bucket: &'static str,
+    pub(crate) platform: Platform,
 }
 
 impl Scene {
-    fn new(bucket: &'static str) -> Scene {
+    pub(crate) fn new(bucket: &'static str) -> Scene {
         Scene::told(bucket, "/shared-storage/models")
     }
 
@@ -85,12 +85,12 @@ impl Scene {
         self.store.put(&key, &Proven::record(bytes), &Attributes::default(), &Condition::Any).expect("put");
     }
 
-    fn put_metadata(&self, metadata: &Value) {
+    pub(crate) fn put_metadata(&self, metadata: &Value) {
         self.put("ptm_metadatas.json", metadata.to_string().into_bytes());
     }
 
     /// Writes a tree, lets `tao check` judge it, and brings it into the bucket.
-    fn land(&self, models: &[Model]) {
+    pub(crate) fn land(&self, models: &[Model]) {
         let tree = tempfile::tempdir().expect("a directory");
         for (.., file) in models {
             let path = tree.path().join(file);
@@ -105,7 +105,7 @@ impl Scene {
         }
     }
 
-    fn register(&self, more: &[&str]) -> Transcript {
+    pub(crate) fn register(&self, more: &[&str]) -> Transcript {
         self.register_with(&Weed::shared().credentials_file(), more)
     }
 
@@ -125,12 +125,12 @@ impl Scene {
         Transcript::of(airlift(&[&words, more].concat()))
     }
 
-    fn api<'a>(&self, is_stopped: &'a (dyn Fn() -> bool + Sync)) -> Api<'a> {
+    pub(crate) fn api<'a>(&self, is_stopped: &'a (dyn Fn() -> bool + Sync)) -> Api<'a> {
         let endpoint = Endpoint::parse(&self.platform.url()).expect("an endpoint");
         Api::new(endpoint, "nvidia", Version::V1, None, is_stopped).expect("a client")
     }
 
-    fn workspace(&self) -> Workspace {
+    pub(crate) fn workspace(&self) -> Workspace {
         Workspace {
             name: "test".to_owned(),
             endpoint: Weed::shared().endpoint(),
@@ -141,7 +141,7 @@ impl Scene {
     }
 }
 
-fn document(told: &Transcript) -> Value {
+pub(crate) fn document(told: &Transcript) -> Value {
     serde_json::from_str(&told.out).unwrap_or_else(|_| panic!("{}{}", told.out, told.err))
 }
 

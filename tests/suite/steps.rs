@@ -188,6 +188,34 @@ fn init_writes_a_file_that_both_sides_understand_and_writes_over_nothing() {
     check_is_known(&file);
 }
 
+#[test]
+fn what_looks_at_what_landed_is_told_once_where_it_lies() {
+    let place = Place::new();
+    place.write_steps(1);
+    fs::create_dir_all(place.path("bundles")).expect("made");
+    let told = place.call("export", &[]);
+    assert_eq!(told.code, 0, "{}", told.err);
+    let dead = "http://127.0.0.1:1";
+    let more = format!(
+        "[register]\napi = \"{dead}\"\norg = \"o\"\nbucket = \"models\"\nstore_endpoint = \"{dead}\"\n\
+         [doctor]\nstate_prefix = \".other/\"\n"
+    );
+    let file = place.path("tao.toml");
+    let text = fs::read_to_string(&file).expect("read") + &more;
+    fs::write(&file, &text).expect("written");
+    let told = place.call("land", &[]);
+    assert!(told.err.contains("step 3 of 4: airlift tao register --api"), "{}", told.err);
+    assert!(told.err.contains("--registry /shared/models/"), "{}", told.err);
+    // Nobody is told of anything, and the doctor is asked alone.
+    let text = text.replace("[register]", "[doctor]").replace("[doctor]\nstate_prefix", "state_prefix");
+    fs::write(&file, text).expect("written");
+    let told = place.call("land", &[]);
+    assert_eq!(told.code, 6, "{}", told.err);
+    assert!(told.err.contains("step 3 of 3: airlift tao doctor --api"), "{}", told.err);
+    assert!(told.err.contains("--registry /shared/models/"), "{}", told.err);
+    assert!(told.out.contains("wrong: store, ") && told.out.contains("wrong: api, "), "{}", told.out);
+}
+
 /// Every key that is written as a comment is an option as well.
 fn check_is_known(file: &Path) {
     let text = fs::read_to_string(file).expect("read");

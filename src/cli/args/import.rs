@@ -161,7 +161,7 @@ impl OnExistingArg {
     }
 }
 
-fn prefix(text: &str) -> Result<Prefix, String> {
+pub(super) fn prefix(text: &str) -> Result<Prefix, String> {
     Prefix::parse(text).map_err(|error| error.to_string())
 }
 

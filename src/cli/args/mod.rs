@@ -30,8 +30,8 @@ pub(crate) use pack::PackArgs;
 pub(crate) use parse::rate;
 pub(crate) use sign::SignArgs;
 pub(crate) use tao::{
-    CheckArgs, InitArgs, ModelRegistryArgs, PlaceArgs, PlatformArgs, ProfileArg, RegisterArgs, StepsArgs, TaoArgs,
-    TaoCommand, ValuesArgs,
+    CheckArgs, DoctorArgs, InitArgs, ModelRegistryArgs, PlaceArgs, PlatformArgs, ProfileArg, RegisterArgs, StepsArgs,
+    TaoArgs, TaoCommand, ValuesArgs,
 };
 pub(crate) use verify::VerifyArgs;
 pub(crate) use write::WriteArgs;

@@ -1,5 +1,7 @@
 //! Arguments of `tao`.
 
+use super::import::prefix;
+use airlift::pipeline::import::Prefix;
 use airlift::tao::api::Version;
 use clap::{Subcommand, ValueEnum};
 use std::path::PathBuf;
@@ -12,6 +14,8 @@ Examples:
   airlift tao register --api http://platform:8090 --org nvidia --bucket tao-storage \\
       --store-endpoint http://seaweedfs-s3:8333 --endpoint https://seaweed:8333 \\
       --registry /shared-storage/models
+  airlift tao doctor --endpoint http://127.0.0.1:8333 --config-env config.env \\
+      --api http://platform:8090 --org nvidia
   airlift tao init
   airlift tao export airlift-tao.toml
   airlift tao land airlift-tao.toml";
@@ -33,6 +37,8 @@ pub(crate) enum TaoCommand {
     Register(Box<RegisterArgs>),
     /// Print what the platform's deployment has to be told of the models
     Values(ValuesArgs),
+    /// Say what is wrong on this side, and what to do about it
+    Doctor(Box<DoctorArgs>),
     /// Write a file of steps, with comments, for export and land
     Init(InitArgs),
     /// Do all of the connected side from a file of steps: fetch, check, pack, sign, write
@@ -227,6 +233,57 @@ impl VersionArg {
             VersionArg::V2 => Version::V2,
         }
     }
+}
+
+const DOCTOR_EXAMPLES: &str = "\
+Examples:
+  airlift tao doctor --models ./airgapped-models --out ./bundles
+  airlift tao doctor --endpoint https://seaweed:8333 --ca-file ca.pem --config-env ./config.env
+  airlift tao doctor --endpoint http://127.0.0.1:8333 --credentials-file credentials \\
+      --registry /shared-storage/models --api http://platform:8090 --org nvidia --json
+
+What is named is looked at, and nothing is written anywhere. Each line is ok, a note, wrong, or not
+looked at since something before is wrong. The end is 7 where something is wrong, and 6 where something
+only does not answer or has no room.";
+
+/// Arguments of `tao doctor`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = DOCTOR_EXAMPLES)]
+pub(crate) struct DoctorArgs {
+    /// Directory of models, or one that holds models and datasets
+    #[arg(long, value_name = "DIR")]
+    pub(crate) models: Option<PathBuf>,
+    /// Where a bundle of them would be packed: is there room for it
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: Option<PathBuf>,
+    /// URL of the platform, such as http://HOST:8090
+    #[arg(long, value_name = "URL")]
+    pub(crate) api: Option<String>,
+    /// Organisation that the platform is asked for
+    #[arg(long, value_name = "ORG")]
+    pub(crate) org: Option<String>,
+    /// Version of the API
+    #[arg(long, value_enum, value_name = "VERSION", default_value_t = VersionArg::V1)]
+    pub(crate) api_version: VersionArg,
+    /// Name to log in with; anonymous where none is given
+    #[arg(long, value_name = "NAME")]
+    pub(crate) user: Option<String>,
+    /// Bucket of the models; tao-storage when not given
+    #[arg(long, value_name = "BUCKET")]
+    pub(crate) bucket: Option<String>,
+    /// URL of the store as the platform reaches it
+    #[arg(long, value_name = "URL")]
+    pub(crate) store_endpoint: Option<String>,
+    #[command(flatten)]
+    pub(crate) registry: ModelRegistryArgs,
+    /// Where the state of imports lies in the store
+    #[arg(long, value_name = "PREFIX", default_value = ".airlift/", value_parser = prefix)]
+    pub(crate) state_prefix: Prefix,
+    /// Where the local state lies; $XDG_STATE_HOME/airlift when not given
+    #[arg(long, value_name = "DIR")]
+    pub(crate) state: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) store: SeenArgs,
 }
 
 const VALUES_EXAMPLES: &str = "\

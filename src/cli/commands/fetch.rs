@@ -25,7 +25,9 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 /// Variables that hold a key of NGC, the first that is set first.
-const NGC_KEY_VARIABLES: [&str; 3] = ["PTM_API_KEY", "NGC_API_KEY", "NGC_KEY"];
+pub(super) const NGC_KEY_VARIABLES: [&str; 3] = ["PTM_API_KEY", "NGC_API_KEY", "NGC_KEY"];
+/// Where the token of the hub may stand.
+pub(super) const HUB_TOKEN_VARIABLES: [&str; 1] = ["HF_TOKEN"];
 /// Longest file of a key, in bytes.
 const KEY_LEN_MAX: u64 = 64 << 10;
 
@@ -92,7 +94,7 @@ fn key(file: Option<&Path>, variables: &[&str]) -> Result<Option<String>, Failur
 }
 
 fn key_of_hub(args: &FetchArgs) -> Result<Option<HubToken>, Failure> {
-    Ok(key(args.hf_token_file.as_deref(), &["HF_TOKEN"])?.and_then(|text| HubToken::new(&text)))
+    Ok(key(args.hf_token_file.as_deref(), &HUB_TOKEN_VARIABLES)?.and_then(|text| HubToken::new(&text)))
 }
 
 fn endpoint(text: &str) -> Result<Endpoint, Failure> {

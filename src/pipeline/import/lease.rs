@@ -153,7 +153,15 @@ impl<'a> Held<'a> {
 /// # Errors
 /// The store fails.
 pub(super) fn holder_of(store: &dyn Store, keys: &StateKeys) -> Result<Option<Holder>, ImportError> {
-    let loaded = store.load(&keys.lease()?, LEASE_LEN_MAX)?;
+    Ok(holder_in(store, &keys.lease()?)?)
+}
+
+/// Returns who holds the lease at a key; nothing where nobody does.
+///
+/// # Errors
+/// The store fails.
+pub(super) fn holder_in(store: &dyn Store, key: &Key) -> Result<Option<Holder>, StoreError> {
+    let loaded = store.load(key, LEASE_LEN_MAX)?;
     let lease: Option<Lease> = loaded.and_then(|loaded| serde_json::from_slice(&loaded.bytes).ok());
     Ok(lease.map(|lease| lease.holder))
 }

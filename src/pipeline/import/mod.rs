@@ -26,7 +26,7 @@ pub use lease::Holder;
 pub use mapping::{Destination, Mapping, MappingError, Prefix};
 pub use plan::Plan;
 pub use receipt::Receipt;
-pub use tidy::{Aborted, Status, abort, status};
+pub use tidy::{Aborted, Status, Unfinished, abort, status, unfinished};
 
 use crate::error::Class;
 use crate::format::head::Release;

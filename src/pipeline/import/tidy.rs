@@ -2,13 +2,15 @@
 
 use super::error::ImportError;
 use super::journal::Journal;
-use super::lease::{Held, Holder, holder_of};
+use super::lease::{Held, Holder, holder_in, holder_of};
+use super::mapping::Prefix;
 use super::state::{self, LocalState, StateKeys, Use};
 use super::{ImportOptions, Shipment, keys_of};
 use crate::format::head::Release;
 use crate::machine::Machine;
 use crate::pipeline::lookup::Lookup;
-use crate::store::{Key, Store, paging};
+use crate::store::{Key, Store, StoreError, paging};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// How a release stands in a store.
@@ -23,6 +25,17 @@ pub struct Status {
     /// Parts that the journal here has for them.
     pub journalled_part_count: u64,
     /// Packs that wait in the store for what they refer to.
+    pub waiting_count: u64,
+}
+
+/// A stream whose import has not come to its end, by what lies in the store. Nothing of it is proven.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Unfinished {
+    /// The stream.
+    pub stream: String,
+    /// Who imports now, or died while importing.
+    pub holder: Option<Holder>,
+    /// Packs that wait for what they refer to.
     pub waiting_count: u64,
 }
 
@@ -66,6 +79,32 @@ pub fn status(shipment: &Shipment<'_>, store: &Arc<dyn Store>, options: &ImportO
         journalled_part_count: journalled.values().map(|upload| upload.parts.len() as u64).sum(),
         waiting_count,
     })
+}
+
+/// Tells of every stream under a state prefix whose import has not come to its end; changes nothing, and
+/// needs no bundle.
+///
+/// # Errors
+/// The store fails.
+pub fn unfinished(store: &dyn Store, state_prefix: &Prefix) -> Result<Vec<Unfinished>, StoreError> {
+    let mut streams: BTreeMap<String, Unfinished> = BTreeMap::new();
+    for listed in paging::objects(store, state_prefix.as_str()) {
+        let key = listed?.key;
+        let below = key.strip_prefix(state_prefix.as_str()).and_then(|below| below.split_once('/'));
+        let Some((stream, rest)) = below else { continue };
+        let is_lease = rest == "lease";
+        let waits = rest.starts_with("releases/") && rest.contains("/spool/");
+        if !is_lease && !waits {
+            continue;
+        }
+        let found = streams.entry(stream.to_owned()).or_default();
+        found.stream = stream.to_owned();
+        match Key::parse(&key) {
+            Ok(key) if is_lease => found.holder = holder_in(store, &key)?,
+            _ => found.waiting_count += 1,
+        }
+    }
+    Ok(streams.into_values().collect())
 }
 
 /// Removes what an unfinished import has left, but for objects that landed.

@@ -139,6 +139,16 @@ impl<'a> Api<'a> {
         Ok(Session { api: self, user: user_id, bearer })
     }
 
+    /// Returns the version that the platform says it is of; nothing where it says none.
+    ///
+    /// # Errors
+    /// It does not answer.
+    pub fn release(&self) -> Result<Option<String>, ApiError> {
+        let answer = self.ask(Asked { version: Some(Version::V1), ..Asked::get(&["version"], &[]) })?;
+        let said = answer.success().and_then(Answer::value::<ReleaseAnswer>).ok().map(|said| said.version);
+        Ok(said.map(|version| version.chars().take(ID_LEN_MAX).collect()))
+    }
+
     fn ask(&self, asked: Asked) -> Result<Answer, ApiError> {
         let version = asked.version.unwrap_or(self.version).to_string();
         let org = if asked.is_of_org { vec!["orgs", self.org.as_str()] } else { Vec::new() };
@@ -163,6 +173,11 @@ impl<'a> Api<'a> {
 struct LoginAnswer {
     user_id: String,
     token: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct ReleaseAnswer {
+    version: String,
 }
 
 /// A user of the API.

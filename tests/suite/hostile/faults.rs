@@ -76,7 +76,7 @@ pub(crate) fn set(command: &mut Command, fault: &Fault<'_>) {
 }
 
 /// Lets a command believe that it is this second.
-pub(super) fn set_clock(command: &mut Command, second: u64) {
+pub(crate) fn set_clock(command: &mut Command, second: u64) {
     command.env("LD_PRELOAD", library()).env("FAULT_CLOCK", second.to_string());
 }
 

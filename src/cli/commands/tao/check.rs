@@ -71,15 +71,15 @@ pub(super) fn split_names(datasets: &Path) -> (Vec<&'static str>, Vec<&'static s
 }
 
 /// The directories that are looked at.
-struct Tree {
-    models: (Name, PathBuf),
+pub(super) struct Tree {
+    pub(super) models: (Name, PathBuf),
     /// Nothing where there are no datasets.
     datasets: Option<PathBuf>,
 }
 
 impl Tree {
     /// Finds the models in a directory, or below it beside datasets, as the guide lays them out.
-    fn of(dir: &Path) -> Result<Tree, Failure> {
+    pub(super) fn of(dir: &Path) -> Result<Tree, Failure> {
         let name = Name::parse("models").map_err(|error| Failure::of(Class::Bug, &error))?;
         let is_above = !dir.join(METADATA_NAME).exists() && dir.join("models").is_dir();
         let (models, beside) = if is_above { (dir.join("models"), dir) } else { (dir.to_owned(), dir) };

@@ -1,6 +1,7 @@
 //! `airlift tao`.
 
 mod check;
+mod doctor;
 pub(super) mod profile;
 mod register;
 mod steps;
@@ -15,10 +16,13 @@ use airlift::tao::model_registry::{ModelRegistryError, Said, VARIABLE, agreed};
 
 /// The region that signatures name where nothing says another.
 const REGION: &str = "us-east-1";
+/// The bucket of the models where nothing says another.
+const BUCKET: &str = "tao-storage";
 
 pub(crate) fn run(args: &TaoArgs, report: &Report) -> Result<(), Failure> {
     match &args.command {
         TaoCommand::Check(args) => check::run(args, report),
+        TaoCommand::Doctor(args) => doctor::run(args, report),
         TaoCommand::Init(args) => steps::init(args, report),
         TaoCommand::Export(args) => steps::export(args, report),
         TaoCommand::Land(args) => steps::land(args, report),
@@ -29,6 +33,11 @@ pub(crate) fn run(args: &TaoArgs, report: &Report) -> Result<(), Failure> {
 
 /// Returns where the models lie, as options, files and environment say together.
 fn registry(args: &ModelRegistryArgs) -> Result<Said, ModelRegistryError> {
+    agreed(said(args)?)
+}
+
+/// Returns what each says of where the models lie: options, files and environment.
+fn said(args: &ModelRegistryArgs) -> Result<Vec<Said>, ModelRegistryError> {
     let mut said = Vec::new();
     said.extend(args.registry.as_deref().map(Said::by_option).transpose()?);
     said.extend(args.config_env.as_deref().map(Said::by_config_env).transpose()?);
@@ -36,7 +45,7 @@ fn registry(args: &ModelRegistryArgs) -> Result<Said, ModelRegistryError> {
     if let Some(text) = std::env::var_os(VARIABLE) {
         said.extend(Said::by_environment(&text.to_string_lossy())?);
     }
-    agreed(said)
+    Ok(said)
 }
 
 /// Warns of a spelling with which the platform lists models and finds no weights.

@@ -115,12 +115,17 @@ impl StepsFile {
         Failure::new(Class::Usage, message, "add that line")
     }
 
-    /// Returns the options of a command: what its own table says but for `taken`, and what the shared
-    /// tables say that it has an option for.
+    /// Returns the options of a command: what its own table says but for `taken`, and what the tables of
+    /// `lenders` and the shared ones say that it has an option for. The first that says it counts.
     ///
     /// # Errors
     /// The own table has a key that is no option of the command, or a value of another type.
-    pub(super) fn options(&self, command: &Command, table: &str, taken: &[&str]) -> Result<Vec<OsString>, Failure> {
+    pub(super) fn options(
+        &self,
+        command: &Command,
+        (table, lenders): (&str, &[&str]),
+        taken: &[&str],
+    ) -> Result<Vec<OsString>, Failure> {
         let mut words = Vec::new();
         for entry in self.entries(table).iter().filter(|entry| !taken.contains(&entry.key.as_str())) {
             let Some(option) = option_of(command, &entry.key) else {
@@ -130,10 +135,11 @@ impl StepsFile {
             };
             words.extend(self.words(entry, option)?);
         }
-        let own: Vec<&str> = self.entries(table).iter().map(|entry| entry.key.as_str()).collect();
-        for entry in SHARED.iter().flat_map(|shared| self.entries(shared)) {
-            if let Some(option) = option_of(command, &entry.key).filter(|_| !own.contains(&entry.key.as_str())) {
+        let mut said: Vec<&str> = self.entries(table).iter().map(|entry| entry.key.as_str()).collect();
+        for entry in lenders.iter().chain(&SHARED).flat_map(|lender| self.entries(lender)) {
+            if let Some(option) = option_of(command, &entry.key).filter(|_| !said.contains(&entry.key.as_str())) {
                 words.extend(self.words(entry, option)?);
+                said.push(&entry.key);
             }
         }
         Ok(words)

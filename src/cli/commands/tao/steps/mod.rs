@@ -120,9 +120,9 @@ pub(super) fn land(args: &StepsArgs, report: &Report) -> Result<(), Failure> {
     step.words.extend(["--profile".into(), "tao".into()]);
     step.is_always = true;
     all.push(step);
-    for (name, path) in [("register", ["tao", "register"]), ("doctor", ["tao", "doctor"])] {
+    for name in ["register", "doctor"] {
         if file.has(name) {
-            let mut step = steps.step(name, &path, name, &[])?;
+            let mut step = steps.step(name, &["tao", name], name, &[])?;
             step.is_always = true;
             all.push(step);
         }
@@ -166,7 +166,13 @@ impl<'a> Steps<'a> {
     fn step(&self, name: &str, path: &[&str], table: &str, taken: &[&str]) -> Result<Step, Failure> {
         let bug = || Failure::new(Class::Bug, format!("there is no command {}", path.join(" ")), "report this line");
         let command = path.iter().try_fold(&self.program, |command, word| command.find_subcommand(word));
-        let options = self.file.options(command.ok_or_else(bug)?, table, taken)?;
+        // Who looks at what landed is told where, once for all.
+        let lenders: &[&str] = match name {
+            "register" => &["import"],
+            "doctor" => &["register", "import"],
+            _ => &[],
+        };
+        let options = self.file.options(command.ok_or_else(bug)?, (table, lenders), taken)?;
         let words = path.iter().map(OsString::from).chain(options).collect();
         let name = name.to_owned();
         Ok(Step { name, words, inputs: Vec::new(), evidence: None, tolerated: None, is_always: false })

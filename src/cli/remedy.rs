@@ -116,6 +116,7 @@ pub(crate) fn of_pack(error: &PackError) -> &'static str {
 
 pub(crate) fn of_fetch(error: &FetchError) -> &'static str {
     match error {
+        FetchError::InUse { .. } => "wait until that is done",
         FetchError::NoKey => "set PTM_API_KEY, or name a file with --ngc-key-file",
         FetchError::Remote(RemoteError::Http(HttpError::KeyRefused { .. })) => "use a key that may see it",
         FetchError::Remote(RemoteError::Http(HttpError::CertificateRefused { .. })) => {

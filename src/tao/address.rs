@@ -21,7 +21,9 @@ impl Endpoint {
     /// # Errors
     /// Refuses what is no URL of the web with a host, or has a user, a query or a fragment.
     pub fn parse(text: &str) -> Result<Endpoint, EndpointError> {
-        let refused = || EndpointError { text: text.to_owned() };
+        // Before an @ may stand a password.
+        let shown = if text.contains('@') { "what has a user before its host" } else { text };
+        let refused = || EndpointError { text: shown.to_owned() };
         let url = Url::parse(text.trim_end_matches('/')).map_err(|_| refused())?;
         let is_web = matches!(url.scheme(), "http" | "https") && url.has_host();
         let is_bare = url.username().is_empty() && url.password().is_none() && url.query().is_none();

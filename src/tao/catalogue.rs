@@ -115,11 +115,16 @@ impl Catalogue {
             let line_number = record.position().map_or(Some(0), |position| line_number(bytes, position));
             // A comment that ends with the file is a record to the reader of CSV.
             let Some(line_number) = line_number else { continue };
-            match (index, wanted(&record, line_number)) {
-                (0, Ok(_)) => catalogue.refused.push(RefusedRow { line_number, rule: RowRule::NoHeader }),
-                (0, Err(_)) => {}
-                (_, Ok(wanted)) => catalogue.wanted.push(wanted),
-                (_, Err(rule)) => catalogue.refused.push(RefusedRow { line_number, rule }),
+            if index == 0 {
+                // Whatever else is wrong with it.
+                if record.get(1).is_some_and(|path| Model::parse(path).is_ok()) {
+                    catalogue.refused.push(RefusedRow { line_number, rule: RowRule::NoHeader });
+                }
+                continue;
+            }
+            match wanted(&record, line_number) {
+                Ok(wanted) => catalogue.wanted.push(wanted),
+                Err(rule) => catalogue.refused.push(RefusedRow { line_number, rule }),
             }
         }
         catalogue.keep_last();

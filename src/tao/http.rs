@@ -157,6 +157,8 @@ pub fn builder(ca_file: Option<&Path>, patience: &Patience) -> Result<ClientBuil
         .connect_timeout(Duration::from_millis(patience.connect_ms))
         .timeout(Duration::from_millis(patience.stall_ms))
         .redirect(Policy::custom(follow))
+        // An address may have a signature in it.
+        .referer(false)
         .tls_backend_rustls();
     match ca_file {
         None => Ok(builder),

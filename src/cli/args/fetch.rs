@@ -43,18 +43,24 @@ pub(crate) struct FetchArgs {
     #[arg(long, value_name = "FILE", help_heading = "Sources")]
     pub(crate) ngc_key_file: Option<PathBuf>,
     /// Where NGC is
-    #[arg(long, value_name = "URL", env = "AIRLIFT_NGC_ENDPOINT", help_heading = "Sources")]
+    #[arg(long, value_name = "URL", env = "AIRLIFT_NGC_ENDPOINT", hide_env_values = true, help_heading = "Sources")]
     #[arg(default_value = "https://api.ngc.nvidia.com")]
     pub(crate) ngc_endpoint: String,
     /// Where NGC gives tokens for keys
-    #[arg(long, value_name = "URL", env = "AIRLIFT_NGC_AUTH_ENDPOINT", help_heading = "Sources")]
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "AIRLIFT_NGC_AUTH_ENDPOINT",
+        hide_env_values = true,
+        help_heading = "Sources"
+    )]
     #[arg(default_value = "https://authn.nvidia.com")]
     pub(crate) ngc_auth_endpoint: String,
     /// File with the token of the hub
     #[arg(long, value_name = "FILE", help_heading = "Sources")]
     pub(crate) hf_token_file: Option<PathBuf>,
     /// Where the hub is
-    #[arg(long, value_name = "URL", env = "HF_ENDPOINT", help_heading = "Sources")]
+    #[arg(long, value_name = "URL", env = "HF_ENDPOINT", hide_env_values = true, help_heading = "Sources")]
     #[arg(default_value = "https://huggingface.co")]
     pub(crate) hf_endpoint: String,
     /// File with certificate authorities to trust beside those of the machine

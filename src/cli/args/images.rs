@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 const EXAMPLES: &str = "\
 Examples:
-  airlift images list --config config.env --compose docker-compose.yaml
+  airlift images list --config-env config.env --compose docker-compose.yaml
   airlift images fetch nvcr.io/nvidia/tao/tao-toolkit:6.26.3-pyt --out ./images
   airlift images add ./saved-docker-images --out ./images
   airlift pack images=./images --stream tao --counter 1 --out tao-1 --sign KEY

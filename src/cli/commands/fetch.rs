@@ -47,6 +47,10 @@ pub(crate) fn run(args: &FetchArgs, report: &Report) -> Result<(), Failure> {
     let mut asked = discovered.asked;
     // What the catalogue says of an entry stands before what was discovered.
     merge(&mut asked, of_catalogue(&catalogue.wanted, only.as_ref()));
+    if asked.is_empty() && catalogue.refused.is_empty() && discovered.left_out.is_empty() {
+        let remedy = "see how --org-teams and --model-names are spelled";
+        return Err(Failure::new(Class::Refused, "no model is found that was asked for", remedy));
+    }
     let plan = plan(ngc.as_ref(), &hub, &asked)?;
     let left = Left { refused: &catalogue.refused, left_out: &discovered.left_out };
     left.name(report);
@@ -57,10 +61,9 @@ pub(crate) fn run(args: &FetchArgs, report: &Report) -> Result<(), Failure> {
     }
     let options =
         FetchOptions { out: args.out.clone(), parallel: args.parallel, fetched_at: now(), machine: Machine::default() };
-    let fetched = fetch(&http, ngc.as_ref(), &hub, &plan.planned, &options, &progress);
+    let fetched = fetch(&http, ngc.as_ref(), &hub, plan, &options, &progress);
     progress.finish();
-    let mut fetched = fetched?;
-    fetched.failed.extend(plan.failed);
+    let fetched = fetched?;
     report.result(&left.beside(document(&fetched, &args.out)), &text(&fetched, &args.out))?;
     ending(&fetched.failed, catalogue.refused.len(), report)
 }
@@ -108,7 +111,7 @@ fn discovered(args: &FetchArgs, ngc: Option<&Ngc<'_>>, only: Option<&BTreeSet<St
     let ngc = ngc.ok_or(FetchError::NoKey)?;
     let places = match args.every_org {
         true => ngc.org_teams().map_err(FetchError::from)?,
-        false => args.org_teams.iter().map(|text| org_team(text)).collect(),
+        false => args.org_teams.iter().filter(|text| !text.trim().is_empty()).map(|text| org_team(text)).collect(),
     };
     let mut all = Discovered::default();
     for place in &places {
@@ -200,7 +203,7 @@ fn failed_document(failed: &[Failed]) -> Vec<Value> {
     failed.iter().map(document).collect()
 }
 
-/// Names what is not there, and ends as the gravest of it does.
+/// Names what is not there: it may be had later.
 fn ending(failed: &[Failed], refused_count: usize, report: &Report) -> Result<(), Failure> {
     for one in failed {
         report.warn(&format!("not fetched: {}: {}", one.model, chain(&one.error)));

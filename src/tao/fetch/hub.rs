@@ -114,12 +114,12 @@ impl<'a> Hub<'a> {
             check_page_count(page_count, "tree")?;
             let (items, headers) = self.ask::<Vec<Item>>(page.clone())?;
             for item in items.into_iter().filter(|item| item.kind == "file") {
-                check_path(&item.path)?;
                 let (len, sha256) = match item.lfs {
                     Some(lfs) => (lfs.size, Sha256::from_hex(&lfs.oid)),
                     None => (item.size, None),
                 };
-                files.push(RemoteFile { path: item.path, len, sha256 });
+                check_path(&item.path, len)?;
+                files.push(RemoteFile { path: item.path, len, sha256, is_fixed: false });
             }
             if files.len() > FILE_COUNT_MAX {
                 return Err(RemoteError::TooManyFiles { max: FILE_COUNT_MAX });

@@ -20,12 +20,12 @@ use super::model::Model;
 use super::ngc::VersionRule;
 use crate::error::Class;
 use crate::format::{Sha256, Time};
-use crate::machine::Machine;
+use crate::machine::{Lock, Machine};
 use crate::pipeline::progress::Progress;
 use file::{Fetcher, FileError, Target};
 use hub::Hub;
 use ngc::Ngc;
-use plan::{PlannedModel, Said};
+use plan::{Plan, PlannedModel, Said};
 use remote::{RemoteError, RemoteFile};
 use std::collections::HashMap;
 use std::num::NonZeroUsize;
@@ -37,6 +37,9 @@ use url::Url;
 
 /// Where bytes lie until their file has its name, below the directory that is fetched to.
 pub const UNFINISHED_NAME: &str = ".airlift-fetch";
+
+/// Most files at a time, whatever is asked for.
+const PARALLEL_MAX: usize = 256;
 
 /// How to fetch.
 #[derive(Clone, Debug)]
@@ -89,6 +92,12 @@ pub enum FetchError {
     /// The metadata that are there can't be gone on with.
     #[error("{METADATA_NAME} is there and is not accepted")]
     Metadata(#[source] MetadataError),
+    /// Another fetch works there.
+    #[error("another fetch works in {path}", path = .path.display())]
+    InUse {
+        /// The directory.
+        path: PathBuf,
+    },
     /// A file of this machine fails.
     #[error("cannot {action} {path}", path = .path.display())]
     Io {
@@ -108,6 +117,7 @@ impl FetchError {
             FetchError::Remote(error) => error.class(),
             FetchError::File(error) => error.class(),
             FetchError::NoKey => Class::Usage,
+            FetchError::InUse { .. } => Class::Unavailable,
             FetchError::Version(_) | FetchError::SameFolder { .. } | FetchError::NoFiles | FetchError::Metadata(_) => {
                 Class::Refused
             }
@@ -150,17 +160,18 @@ pub fn fetch(
     http: &Http<'_>,
     ngc: Option<&Ngc<'_>>,
     hub: &Hub<'_>,
-    planned: &[PlannedModel],
+    plan: Plan,
     options: &FetchOptions,
     progress: &dyn Progress,
 ) -> Result<Fetched, FetchError> {
-    let total_len = planned.iter().map(PlannedModel::total_len).sum();
+    let _lock = lock_out(options)?;
+    let (planned, total_len) = (plan.planned.as_slice(), plan.total_len());
     let total_count = planned.iter().map(|model| model.files.len() as u64).sum();
     progress.begin("fetch", total_len, total_count);
     let fetcher = Fetcher { http, machine: &options.machine, progress };
     let run = Run { fetcher, ngc, hub, planned, options, links: planned.iter().map(|_| Mutex::default()).collect() };
     let results = run.all_files();
-    let mut fetched = Fetched::default();
+    let mut fetched = Fetched { failed: plan.failed, ..Fetched::default() };
     let mut whole = Vec::new();
     for (model, result) in planned.iter().zip(results) {
         match result {
@@ -176,6 +187,15 @@ pub fn fetch(
         removed.map_err(|source| FetchError::Io { action: "remove", path: unfinished, source })?;
     }
     Ok(fetched)
+}
+
+/// Holds the directory for this fetch alone: two would write into one another's parts.
+fn lock_out(options: &FetchOptions) -> Result<Lock, FetchError> {
+    let unfinished = options.out.join(UNFINISHED_NAME);
+    let made = options.machine.make_directories(&unfinished, 0o777);
+    let locked = made.and_then(|()| options.machine.lock(&unfinished.join("lock")));
+    let locked = locked.map_err(|source| FetchError::Io { action: "lock", path: unfinished, source })?;
+    locked.ok_or_else(|| FetchError::InUse { path: options.out.clone() })
 }
 
 /// A file to fetch: which model, and which of its files.
@@ -213,10 +233,12 @@ impl Run<'_> {
         let worker = || {
             while let Some(job) = jobs.get(next.fetch_add(1, Ordering::Relaxed)) {
                 let is_lost = lock(&results)[job.model].is_err();
-                if is_lost || self.fetcher.progress.is_cancelled() {
-                    continue;
-                }
-                let found = self.file(*job);
+                let found = match self.fetcher.progress.is_cancelled() {
+                    _ if is_lost => continue,
+                    // What was not begun is not there.
+                    true => Err(HttpError::Stopped.into()),
+                    false => self.file(*job),
+                };
                 let mut results = lock(&results);
                 match (found, &mut results[job.model]) {
                     (Ok(digest), Ok(digests)) => digests[job.file] = digest,
@@ -225,7 +247,7 @@ impl Run<'_> {
                 }
             }
         };
-        let worker_count = self.options.parallel.get().min(jobs.len());
+        let worker_count = self.options.parallel.get().min(jobs.len()).min(PARALLEL_MAX);
         thread::scope(|scope| (0..worker_count).for_each(|_| drop(scope.spawn(worker))));
         results.into_inner().unwrap_or_else(PoisonError::into_inner)
     }

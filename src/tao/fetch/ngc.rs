@@ -231,9 +231,9 @@ impl<'a> Ngc<'a> {
             query.extend(reference.as_deref().map(|reference| ("page-reference", reference)));
             let answer: FilesAnswer = self.ask(Some(&place), &path, &query)?;
             for file in answer.model_files {
-                check_path(&file.path)?;
+                check_path(&file.path, file.size_in_bytes)?;
                 let sha256 = digests.get(&file.path).copied();
-                files.push(RemoteFile { path: file.path, len: file.size_in_bytes, sha256 });
+                files.push(RemoteFile { path: file.path, len: file.size_in_bytes, sha256, is_fixed: true });
             }
             if files.len() > FILE_COUNT_MAX {
                 return Err(RemoteError::TooManyFiles { max: FILE_COUNT_MAX });
@@ -264,6 +264,9 @@ impl<'a> Ngc<'a> {
             for (path, url) in answer.filepath.into_iter().zip(answer.urls) {
                 let url = Url::parse(&url).ok().filter(|url| self.api.is_matched_by(url));
                 links.insert(path.clone(), url.ok_or(RemoteError::BadLink { path })?);
+            }
+            if links.len() > FILE_COUNT_MAX {
+                return Err(RemoteError::TooManyFiles { max: FILE_COUNT_MAX });
             }
             let page_count = answer.pagination_info.map_or(1, |pages| pages.total_pages);
             if page + 1 >= page_count {

@@ -49,7 +49,7 @@ pub struct PlannedModel {
 impl PlannedModel {
     /// Returns the length of all its files, in bytes.
     pub fn total_len(&self) -> u64 {
-        self.files.iter().map(|file| file.len).sum()
+        self.files.iter().fold(0, |sum, file| sum.saturating_add(file.len))
     }
 }
 
@@ -170,7 +170,7 @@ pub struct Plan {
 impl Plan {
     /// Returns the length of all files, in bytes.
     pub fn total_len(&self) -> u64 {
-        self.planned.iter().map(PlannedModel::total_len).sum()
+        self.planned.iter().fold(0, |sum, model| sum.saturating_add(model.total_len()))
     }
 }
 

@@ -1,6 +1,7 @@
 //! Files of a model as its source names them.
 
 use crate::error::Class;
+use crate::format::limits::{FILE_LEN_MAX, PATH_LEN_MAX};
 use crate::format::path::{PathRule, check_segment};
 use crate::format::{Sha256, Shown};
 use crate::tao::http::HttpError;
@@ -17,6 +18,9 @@ pub struct RemoteFile {
     pub len: u64,
     /// Its SHA-256, where the source publishes it.
     pub sha256: Option<Sha256>,
+    /// Whether its source never has other bytes of this path and length: then length alone says that it
+    /// is there.
+    pub is_fixed: bool,
 }
 
 /// Why a source gives no files.
@@ -39,6 +43,20 @@ pub enum RemoteError {
     BadLink {
         /// The path.
         path: String,
+    },
+    /// It names a path that is longer than any that a bundle carries.
+    #[error("the path of a file has {len} bytes, more than {PATH_LEN_MAX}")]
+    PathTooLong {
+        /// How many it has.
+        len: usize,
+    },
+    /// It lists a file that is longer than any that a bundle carries.
+    #[error("{shown} has {len} bytes, more than {FILE_LEN_MAX}", shown = Shown(.path))]
+    FileTooLong {
+        /// The path.
+        path: String,
+        /// How many it has.
+        len: u64,
     },
     /// It names one path twice, or a file and a folder by one path.
     #[error("{shown} is there twice", shown = Shown(.path))]
@@ -65,17 +83,26 @@ impl RemoteError {
     pub fn class(&self) -> Class {
         match self {
             RemoteError::Http(error) => error.class(),
-            RemoteError::BadPath { .. } | RemoteError::TooManyFiles { .. } | RemoteError::Twice { .. } => {
-                Class::Refused
-            }
+            RemoteError::PathTooLong { .. }
+            | RemoteError::FileTooLong { .. }
+            | RemoteError::BadPath { .. }
+            | RemoteError::TooManyFiles { .. }
+            | RemoteError::Twice { .. } => Class::Refused,
             RemoteError::BadLink { .. } | RemoteError::TooManyPages { .. } => Class::Failed,
         }
     }
 }
 
-/// Refuses paths that would leave the folder or that no bundle can carry (F-31 to F-35).
-pub(super) fn check_path(path: &str) -> Result<(), RemoteError> {
+/// Refuses files that would leave the folder or that no bundle can carry (F-31 to F-35).
+pub(super) fn check_path(path: &str, len: u64) -> Result<(), RemoteError> {
+    if len > FILE_LEN_MAX {
+        return Err(RemoteError::FileTooLong { path: path.to_owned(), len });
+    }
+
     let bad = |rule| RemoteError::BadPath { path: path.to_owned(), rule };
+    if path.len() > PATH_LEN_MAX {
+        return Err(RemoteError::PathTooLong { len: path.len() });
+    }
     path.split('/').try_for_each(check_segment).map_err(bad)
 }
 

@@ -260,7 +260,7 @@ impl Fetching<'_> {
         progress.now_at(&job.image_name.to_string());
         let registry = self.registries.get(job.image_name.registry());
         let registry = registry.ok_or(RegistryError::OtherLogin { place: job.image_name.registry().to_owned() })?;
-        let file = RemoteFile { path: digest_text(digest), len: job.blob.len, sha256: Some(digest) };
+        let file = RemoteFile { path: digest_text(digest), len: job.blob.len, sha256: Some(digest), is_fixed: true };
         let target = Target { path: self.layout.blob(digest), part: self.layout.part(digest) };
         let fetcher = Fetcher { http: self.http, machine: self.layout.machine(), progress };
         let is_refused =

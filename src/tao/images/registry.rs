@@ -445,7 +445,9 @@ impl<'a> Registry<'a> {
     ) -> Result<Response, RegistryError> {
         let grant = self.grant(repository, access);
         let response = self.http.answer(&|client| ask(client, &grant))?;
-        if response.status() != StatusCode::UNAUTHORIZED {
+        // Another host that a redirect led to is told nothing, whatever it asks for.
+        let is_ours = response.url().origin() == self.base.origin();
+        if response.status() != StatusCode::UNAUTHORIZED || !is_ours {
             return Ok(response);
         }
         let grant = self.renew_by(repository, access, &response)?;
@@ -471,7 +473,8 @@ impl<'a> Registry<'a> {
     ) -> Result<Response, RegistryError> {
         let grant = self.grant_at(url, &upload.repository);
         let response = self.http.once(&|client| ask(client, &grant))?;
-        if response.status() != StatusCode::UNAUTHORIZED || matches!(grant, Grant::Nothing) {
+        let is_ours = response.url().origin() == self.base.origin();
+        if response.status() != StatusCode::UNAUTHORIZED || matches!(grant, Grant::Nothing) || !is_ours {
             return Ok(response);
         }
         let grant = self.renew_by(&upload.repository, Access::Push, &response)?;

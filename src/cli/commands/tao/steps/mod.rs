@@ -188,7 +188,9 @@ impl<'a> Steps<'a> {
 /// Runs steps until one fails.
 fn run(steps: &[Step], side: &str, file: &StepsFile, report: &Report) -> Result<(), Failure> {
     let mut record = Record::open(&file.path)?;
-    let mut before = Digest::of(side.as_bytes());
+    // What a source has may be other things for the next release.
+    let release = (["stream", "counter"]).map(|key| file.list("release", key).concat());
+    let mut before = Digest::of(format!("{side} {}", release.join(" ")).as_bytes());
     let mut told = Vec::new();
     for (index, step) in steps.iter().enumerate() {
         let place = format!("step {} of {}", index + 1, steps.len());

@@ -9,6 +9,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
+use std::process::Stdio;
+use std::thread;
+use std::time::Duration;
 
 const HEADER: &str = "displayName,ngc_path,network_arch,is_backbone\n";
 const METADATA: &str = "ptm_metadatas.json";
@@ -168,6 +171,69 @@ fn check_killed(out: &Path, whole: &BTreeMap<String, Vec<u8>>) {
         assert_eq!(entries.as_object().map(serde_json::Map::len), Some(3));
         assert!(files.keys().eq(whole.keys()));
     }
+}
+
+#[test]
+fn what_was_stopped_lists_nothing_that_is_not_there_and_is_gone_on_with() {
+    let top = tempfile::tempdir().expect("a directory");
+    let csv = catalogue(top.path(), &rows(12, 1));
+    let standin = Standin::start(&["--models", "12", "--repositories", "1"]);
+    let out = top.path().join("out");
+    let mut child = standin
+        .fetch(&out, &["--csv", &csv, "--parallel", "1"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("run");
+    while standin.given().len() < 5 {
+        thread::sleep(Duration::from_millis(1));
+    }
+    let pid = rustix::process::Pid::from_child(&child);
+    rustix::process::kill_process(pid, rustix::process::Signal::TERM).expect("sent");
+    assert_eq!(child.wait().expect("it ends").code(), Some(130));
+    let listed = if out.join(METADATA).exists() { entries(&out) } else { BTreeMap::new() };
+    assert!(listed.len() < 13, "{listed:?}");
+    let sources = json_of(&out.join(PROVENANCE));
+    assert_eq!(sources.as_object().map(serde_json::Map::len), Some(listed.len()));
+    for source in sources.as_object().expect("an object").values() {
+        let folder = out.join(source["folder"].as_str().expect("a folder"));
+        for file in source["files"].as_array().expect("files") {
+            assert!(folder.join(file["path"].as_str().expect("a path")).is_file(), "{file}");
+        }
+    }
+    assert!(out.join(".airlift-fetch").exists());
+    succeeds(&Transcript::of(standin.fetch(&out, &["--csv", &csv])));
+    proven(&out, 13);
+}
+
+#[test]
+fn a_part_that_is_whole_is_not_asked_for_beyond_its_end_and_one_fetch_works_at_a_time() {
+    let top = tempfile::tempdir().expect("a directory");
+    let csv = catalogue(top.path(), &rows(1, 0));
+    let standin = Standin::start(&["--models", "1", "--repositories", "0"]);
+    let (good, out) = (top.path().join("good"), top.path().join("out"));
+    succeeds(&Transcript::of(standin.fetch(&good, &["--csv", &csv])));
+    let path = "nvidia/model_0/trainable_v0.0/model_0_vtrainable_v0.0/model.pth";
+    let bytes = fs::read(good.join(path)).expect("read");
+    // Stopped behind the last byte, and before the file had its name.
+    let unfinished = out.join(".airlift-fetch");
+    fs::create_dir_all(&unfinished).expect("made");
+    let part = unfinished.join(airlift::format::Sha256::of(path.as_bytes()).to_string());
+    fs::write(part.with_extension("part"), &bytes).expect("written");
+    let note = json!({"tag": "\"t\"", "len": bytes.len(), "sha256": airlift::format::Sha256::of(&bytes).to_string()});
+    fs::write(part.with_extension("note"), note.to_string()).expect("written");
+
+    let lock = fs::File::create(unfinished.join("lock")).expect("created");
+    lock.lock().expect("locked");
+    let told = Transcript::of(standin.fetch(&out, &["--csv", &csv]));
+    assert_eq!(told.code, 6, "{}", told.err);
+    assert!(told.error().contains("another fetch works in ") && told.error().contains("; wait"), "{}", told.err);
+    drop(lock);
+    let before = standin.given().len();
+    succeeds(&Transcript::of(standin.fetch(&out, &["--csv", &csv])));
+    let asked = standin.given().split_off(before);
+    assert!(!asked.iter().any(|one| one["path"].as_str().expect("a path").ends_with("model.pth")), "{asked:?}");
+    same_trees(&out, &good);
 }
 
 #[test]

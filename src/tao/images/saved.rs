@@ -360,7 +360,10 @@ impl Reader<'_> {
         let digest = self.layout.keep(&bytes)?;
         let mut layers = Vec::with_capacity(entry.layers.len());
         for (path, diff_id) in entry.layers.iter().zip(diff_ids) {
-            layers.push(self.layer(path, parse_digest(diff_id))?);
+            // Without it nothing would prove the layer.
+            let diff_id = parse_digest(diff_id);
+            let diff_id = diff_id.ok_or_else(|| SavedError::Lacks { path: format!("the digest of {path}") })?;
+            layers.push(self.layer(path, Some(diff_id))?);
         }
         let config_blob = Descriptor { media_type: CONFIG_TYPE.to_owned(), digest, len: bytes.len() as u64 };
         let encoded = Manifest { config: config_blob, layers }.encode();

@@ -12,6 +12,7 @@ use crate::cli::remedy;
 use crate::cli::report::Report;
 use airlift::error::Class;
 use airlift::format::OneLine;
+use airlift::machine::read_limited;
 use airlift::tao::images::auth::{AUTH_LEN_MAX, AuthFile, Credentials, usual_place};
 use airlift::tao::images::carried::{CarriedError, CarriedImages};
 use airlift::tao::images::deployment::{DEPLOYMENT_LEN_MAX, Deployment, parse_env};
@@ -20,8 +21,6 @@ use airlift::tao::images::layout::LayoutError;
 use airlift::tao::images::manifest::Platform;
 use airlift::tao::images::push::PushError;
 use airlift::tao::images::registry::Transport;
-use std::fs::File;
-use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 pub(crate) fn run(args: &ImagesArgs, report: &Report) -> Result<(), Failure> {
@@ -46,11 +45,8 @@ fn platform(text: &str) -> Result<Platform, Failure> {
     })
 }
 
-/// Reads one byte more than the limit at most: the parser then says that the file is too long.
 fn read(path: &Path, len_max: u64) -> Result<Vec<u8>, Failure> {
-    let mut bytes = Vec::new();
-    let read = File::open(path).and_then(|file| file.take(len_max + 1).read_to_end(&mut bytes));
-    read.map(|_| bytes).map_err(|error| Failure::io("read", path, &error))
+    read_limited(path, len_max).map_err(|error| Failure::io("read", path, &error))
 }
 
 /// Returns what the files of a deployment say.

@@ -116,7 +116,7 @@ impl StepsFile {
     }
 
     /// Returns the options of a command: what its own table says but for `taken`, and what the tables of
-    /// `lenders` and the shared ones say that it has an option for. The first that says it counts.
+    /// `lenders` say that it has an option for. The first that says it counts.
     ///
     /// # Errors
     /// The own table has a key that is no option of the command, or a value of another type.
@@ -136,7 +136,7 @@ impl StepsFile {
             words.extend(self.words(entry, option)?);
         }
         let mut said: Vec<&str> = self.entries(table).iter().map(|entry| entry.key.as_str()).collect();
-        for entry in lenders.iter().chain(&SHARED).flat_map(|lender| self.entries(lender)) {
+        for entry in lenders.iter().flat_map(|lender| self.entries(lender)) {
             if let Some(option) = option_of(command, &entry.key).filter(|_| !said.contains(&entry.key.as_str())) {
                 words.extend(self.words(entry, option)?);
                 said.push(&entry.key);

@@ -168,9 +168,11 @@ impl<'a> Steps<'a> {
         let command = path.iter().try_fold(&self.program, |command, word| command.find_subcommand(word));
         // Who looks at what landed is told where, once for all.
         let lenders: &[&str] = match name {
-            "register" => &["import"],
-            "doctor" => &["register", "import"],
-            _ => &[],
+            "register" => &["import", "release", "trust", "store"],
+            "doctor" => &["register", "import", "release", "trust", "store"],
+            "verify" | "import" => &["release", "trust", "store"],
+            // The store and its authority are behind the gap.
+            _ => &["release"],
         };
         let options = self.file.options(command.ok_or_else(bug)?, (table, lenders), taken)?;
         let words = path.iter().map(OsString::from).chain(options).collect();

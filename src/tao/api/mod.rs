@@ -78,9 +78,16 @@ impl Workspace {
         })
     }
 
-    /// Takes the keys out of what a server may have made of them.
+    /// Takes the keys out of what a server may have made of them, and what is left of one at the end of a
+    /// message that was cut.
     fn hide(&self, message: String) -> String {
-        let hide = |text: String, key: &str| if key.is_empty() { text } else { text.replace(key, "***") };
+        let hide = |text: String, key: &str| {
+            let text = if key.is_empty() { text } else { text.replace(key, "***") };
+            let begun = key.char_indices().rev().map(|(end, _)| &key[..end]);
+            // Less than that is in any text.
+            let begun = begun.take_while(|begun| begun.len() >= 4).find_map(|begun| text.strip_suffix(begun));
+            begun.map(|kept| format!("{kept}***")).unwrap_or(text)
+        };
         hide(hide(message, &self.keys.secret), &self.keys.access)
     }
 }
@@ -316,6 +323,23 @@ struct ListAnswer {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_part_of_a_key_is_repeated_where_a_message_was_cut() {
+        let keys = Keys { access: "access-1".to_owned(), secret: "secret-2".to_owned() };
+        let [name, endpoint, region, bucket] = ["n", "http://e", "r", "b"].map(str::to_owned);
+        let workspace = Workspace { name, endpoint, region, bucket, keys };
+        for (message, hidden) in [
+            ("no secret-2 here", "no *** here"),
+            ("access-1 and secret-2", "*** and ***"),
+            ("it was secre", "it was ***"),
+            ("it was access-", "it was ***"),
+            ("it was sec", "it was sec"),
+            ("", ""),
+        ] {
+            assert_eq!(workspace.hide(message.to_owned()), hidden);
+        }
+    }
 
     #[test]
     fn no_message_repeats_the_keys_of_a_workspace() {

@@ -30,3 +30,30 @@ impl Progress for Quiet {
     fn now_at(&self, _: &str) {}
     fn note(&self, _: &str) {}
 }
+
+/// Passes on what a reader of some files says, without the packs that it passes over: whoever reads by it
+/// advances by the files alone.
+pub struct Inside<'a> {
+    /// Who watches.
+    pub progress: &'a dyn Progress,
+}
+
+impl Progress for Inside<'_> {
+    fn begin(&self, phase: &'static str, total_len: u64, total_count: u64) {
+        self.progress.begin(phase, total_len, total_count);
+    }
+
+    fn advance(&self, _: u64, _: u64) {}
+
+    fn now_at(&self, what: &str) {
+        self.progress.now_at(what);
+    }
+
+    fn note(&self, line: &str) {
+        self.progress.note(line);
+    }
+
+    fn is_cancelled(&self) -> bool {
+        self.progress.is_cancelled()
+    }
+}

@@ -6,7 +6,7 @@ use crate::format::cover::Piece;
 use crate::pipeline::bundle::Bundle;
 use crate::pipeline::contents::{Step, Taker, read_contents};
 use crate::pipeline::lookup::Lookup;
-use crate::pipeline::progress::Progress;
+use crate::pipeline::progress::{Inside, Progress};
 use crate::pipeline::volumes::Volumes;
 use std::io::{self, Write};
 
@@ -173,30 +173,5 @@ impl Taker for TarStream<'_> {
     fn lose(&mut self, _: &Piece) -> Result<Step, ExportError> {
         self.report.lost_count += 1;
         Ok(Step::Stop)
-    }
-}
-
-/// Passes on what a reader of one file says, without the packs that it passes over.
-struct Inside<'a> {
-    progress: &'a dyn Progress,
-}
-
-impl Progress for Inside<'_> {
-    fn begin(&self, phase: &'static str, total_len: u64, total_count: u64) {
-        self.progress.begin(phase, total_len, total_count);
-    }
-
-    fn advance(&self, _: u64, _: u64) {}
-
-    fn now_at(&self, what: &str) {
-        self.progress.now_at(what);
-    }
-
-    fn note(&self, line: &str) {
-        self.progress.note(line);
-    }
-
-    fn is_cancelled(&self) -> bool {
-        self.progress.is_cancelled()
     }
 }

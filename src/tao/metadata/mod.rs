@@ -163,27 +163,7 @@ mod tests {
     const ID: &str = "62223099-d90e-5d3c-a39f-5502f38b01f2";
 
     fn good() -> Value {
-        let entry = r#"{
-            "id": "62223099-d90e-5d3c-a39f-5502f38b01f2", "kind": "experiment", "user_id": "00000000-0000-0000-0000-000000000000",
-            "shared": false, "public": true, "read_only": true, "base_experiment_ids": [], "train_datasets": [],
-            "eval_dataset": null, "calibration_dataset": null, "inference_dataset": null,
-            "checkpoint_choose_method": "best_model", "checkpoint_epoch_number": {"id": 0},
-            "encryption_key": "tlt_encode", "logo": "https://www.nvidia.com", "network_arch": "dino",
-            "dataset_type": "object_detection", "dataset_formats": ["coco", "coco_raw"],
-            "accepted_dataset_intents": ["training", "evaluation", "testing", "calibration"],
-            "actions": ["train", "distill", "quantize", "evaluate", "export", "inference", "gen_trt_engine"],
-            "name": "DINO four columns", "description": "d", "model_description": "m",
-            "version": "dino_fan_small_trainable_v1.0", "created_on": "2025-01-02T03:04:05.678Z",
-            "last_modified": "2025-01-02T03:04:05.678901",
-            "ngc_path": "nvidia/tao/pretrained_dino_coco:dino_fan_small_trainable_v1.0", "sha256_digest": {},
-            "base_experiment_metadata": {
-                "task": "object detection", "backbone_type": "transformer", "backbone_class": null, "domain": null,
-                "license": null, "is_backbone": true, "is_trainable": true, "num_parameters": "48.0M",
-                "accuracy": "Unknown", "spec_file_present": true, "specs": {"train": {"num_epochs": 12}},
-                "model_card_link": "https://catalog.ngc.nvidia.com/orgs/nvidia/teams/tao/models/pretrained_dino_coco"
-            },
-            "base_experiment_pull_complete": "pull_complete", "source_type": "ngc"
-        }"#;
+        let entry = include_str!("../../../tests/tao/entry.json");
         serde_json::from_str(entry).expect("JSON")
     }
 

@@ -11,6 +11,16 @@ pub(crate) fn signer_line(key: String) -> String {
     format!("release-team namespaces=\"airlift-head@v1/*,airlift-receipt@v1/*\" {key}\n")
 }
 
+/// Makes a key in a directory, and beside it the file of those who may sign with it alone; returns its path.
+pub(crate) fn signing_key(dir: &Path, name: &str, signers: &str) -> String {
+    let key = shown(&dir.join(name)).to_owned();
+    let made = Command::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-C", "", "-f", &key]).status();
+    assert!(made.expect("ssh-keygen").success());
+    let public = fs::read_to_string(format!("{key}.pub")).expect("a public key");
+    fs::write(dir.join(signers), signer_line(public.trim().to_owned())).expect("written");
+    key
+}
+
 /// A call of the program with an environment of its own.
 pub(crate) fn airlift(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_airlift"));

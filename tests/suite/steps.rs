@@ -1,11 +1,10 @@
 //! `tao init`, `export` and `land`: all of one side from one file.
 
-use crate::program::{Transcript, airlift, files_below, shown, signer_line};
+use crate::program::{Transcript, airlift, files_below, shown, signing_key};
 use crate::standin::{PERSONAL_KEY, Standin};
 use serde_json::{Value, json};
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 const CATALOGUE: &str = "displayName,ngc_path,network_arch,is_backbone\n\
     One,nvidia/tao/model_1:trainable_v1.0,segformer\n\
@@ -24,11 +23,7 @@ impl Place {
         fs::write(dir.join("models.csv"), CATALOGUE).expect("written");
         fs::create_dir_all(dir.join("data/train")).expect("made");
         fs::write(dir.join("data/train/annotations.json"), "{}").expect("written");
-        let key = shown(&dir.join("release-key")).to_owned();
-        let made = Command::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-C", "", "-f", &key]).status();
-        assert!(made.expect("ssh-keygen").success());
-        let public = fs::read_to_string(dir.join("release-key.pub")).expect("a public key");
-        fs::write(dir.join("allowed_signers"), signer_line(public.trim().to_owned())).expect("written");
+        signing_key(dir, "release-key", "allowed_signers");
         fs::create_dir(dir.join("stick")).expect("made");
         Place { top, standin: Standin::start(&["--models", "2", "--repositories", "1"]) }
     }

@@ -1,13 +1,12 @@
 //! The whole air-gap job, command by command, with the real store and the platform's own API.
 
 use crate::platform::Platform;
-use crate::program::{Transcript, airlift, files_below, shown, signer_line};
+use crate::program::{Transcript, airlift, files_below, shown, signing_key};
 use crate::standin::Standin;
 use crate::weed::Weed;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::Path;
 use std::process::Command;
 
 /// One of each: an organisation's own model, those of a team, with and without an experiment, a repository.
@@ -26,20 +25,11 @@ fn succeeds(mut command: Command, more: &[&str]) -> Value {
     serde_json::from_str(&told.out).expect("JSON")
 }
 
-fn key(top: &Path) -> String {
-    let key = shown(&top.join("key")).to_owned();
-    let made = Command::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-C", "", "-f", &key]).status();
-    assert!(made.expect("ssh-keygen").success());
-    let public = fs::read_to_string(top.join("key.pub")).expect("a public key");
-    fs::write(top.join("signers"), signer_line(public.trim().to_owned())).expect("written");
-    key
-}
-
 #[test]
 fn models_that_were_fetched_are_listed_with_their_ids_and_found_by_the_platform_itself() {
     let directory = tempfile::tempdir().expect("a directory");
     let top = directory.path();
-    let key = key(top);
+    let key = signing_key(top, "key", "signers");
     fs::write(top.join("models.csv"), CATALOGUE).expect("written");
     let (models, data) = (top.join("models"), top.join("data"));
     fs::create_dir_all(data.join("train")).expect("made");

@@ -18,7 +18,7 @@ pub(crate) fn python(name: &str, requirements: &str) -> PathBuf {
     let wanted = fs::read_to_string(&requirements).expect("read");
     if fs::read_to_string(&done).ok().as_ref() != Some(&wanted) {
         run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&venv));
-        let pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps", "-r"];
+        let pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps", "--no-compile", "-r"];
         run(Command::new(&python).args(pip).arg(&requirements));
         fs::write(done, wanted).expect("written");
     }

@@ -1,6 +1,6 @@
 //! Writes the inputs that fuzzing begins with: valid encodings from the library, and the vectors.
 //!
-//! `cargo run --manifest-path fuzz/Cargo.toml --example seeds -- DIR` writes them to DIR/TARGET/.
+//! `cargo run --example seeds -- DIR` writes them to DIR/TARGET/.
 //! `fuzz/corpus` keeps beside them what runs have found: of the inputs that `cargo fuzz cmin` leaves,
 //! those that add most coverage, at most 48 a target.
 
@@ -14,10 +14,10 @@ use airlift::pipeline::progress::Quiet;
 use airlift::pipeline::walk::{Links, Unsupported};
 use airlift::tao::architectures::architecture;
 use airlift::tao::entry::{Purpose, of_hub, of_ngc};
-use airlift::tao::model::{HubModel, NgcModel};
 use airlift::tao::images::image_name::ImageName;
 use airlift::tao::images::layout::{Image, encode_index};
 use airlift::tao::images::manifest::{CONFIG_TYPE, Descriptor, LAYER_TYPE, MANIFEST_TYPE, Manifest, Platform};
+use airlift::tao::model::{HubModel, NgcModel};
 use airlift::trust::Sshsig;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -292,7 +292,7 @@ fn frames(seeds: &Seeds) -> Done {
 
 /// What the vectors hold, for the targets that read it.
 fn vectors(seeds: &Seeds) -> Done {
-    let top = Path::new(env!("CARGO_MANIFEST_DIR")).join("../spec/vectors");
+    let top = Path::new(env!("CARGO_MANIFEST_DIR")).join("spec/vectors");
     for verdict in ["accept", "reject"] {
         for case in fs::read_dir(top.join(verdict))? {
             let case = case?.path();

@@ -18,6 +18,7 @@ const NAME_EVERY: Duration = Duration::from_millis(100);
 
 const BYTES_BAR: &str =
     "{prefix} {binary_bytes:>10} of {binary_total_bytes} {wide_bar} {binary_bytes_per_sec}, {eta} left\n{wide_msg}";
+const COUNT_BAR: &str = "{prefix} {human_pos:>10} of {human_len} {wide_bar} {eta} left\n{wide_msg}";
 const BYTES_ONLY: &str = "{prefix} {binary_bytes:>10}\n{wide_msg}";
 
 /// Shows how far a command has come, and tells it when to stop.
@@ -28,6 +29,10 @@ pub(crate) struct Shown {
     lines: Option<Mutex<Lines>>,
     count: AtomicU64,
     total_count: AtomicU64,
+    /// Whether the phase is known to have so many steps, and no bytes.
+    is_counted: AtomicBool,
+    /// What is counted.
+    unit: Mutex<&'static str>,
     named_at: Mutex<Option<Instant>>,
 }
 
@@ -36,6 +41,7 @@ struct Lines {
     phase: &'static str,
     done_len: u64,
     total_len: u64,
+    is_counted: bool,
     began_at: Instant,
     printed_at: Instant,
 }
@@ -51,7 +57,7 @@ impl Shown {
             bar
         });
         let now = Instant::now();
-        let lines = Lines { phase: "", done_len: 0, total_len: 0, began_at: now, printed_at: now };
+        let lines = Lines { phase: "", done_len: 0, total_len: 0, is_counted: false, began_at: now, printed_at: now };
         Shown {
             report: *report,
             stop: signals::stop_flag(),
@@ -59,6 +65,8 @@ impl Shown {
             lines: (is_shown && !has_terminal).then(|| Mutex::new(lines)),
             count: AtomicU64::new(0),
             total_count: AtomicU64::new(0),
+            is_counted: AtomicBool::new(false),
+            unit: Mutex::new("file"),
             named_at: Mutex::default(),
         }
     }
@@ -77,7 +85,8 @@ impl Shown {
 
     fn counts(&self) -> String {
         let (done, total) = (self.count.load(Ordering::Relaxed), self.total_count.load(Ordering::Relaxed));
-        if total == 0 { Count(done, "file").to_string() } else { format!("{done} of {}", Count(total, "file")) }
+        let unit = *locked(&self.unit);
+        if total == 0 { Count(done, unit).to_string() } else { format!("{done} of {}", Count(total, unit)) }
     }
 }
 
@@ -85,12 +94,19 @@ impl Progress for Shown {
     fn begin(&self, phase: &'static str, total_len: u64, total_count: u64) {
         self.count.store(0, Ordering::Relaxed);
         self.total_count.store(total_count, Ordering::Relaxed);
+        let is_counted = total_len == 0 && total_count > 0;
+        self.is_counted.store(is_counted, Ordering::Relaxed);
+        *locked(&self.unit) = unit_of(phase);
         if let Some(bar) = &self.bar {
             // Nothing is drawn before all of it is set.
             bar.set_draw_target(ProgressDrawTarget::hidden());
-            bar.set_style(style(if total_len > 0 { BYTES_BAR } else { BYTES_ONLY }));
+            bar.set_style(style(match total_len {
+                1.. => BYTES_BAR,
+                0 if is_counted => COUNT_BAR,
+                0 => BYTES_ONLY,
+            }));
             bar.reset();
-            bar.set_length(total_len);
+            bar.set_length(if is_counted { total_count } else { total_len });
             bar.set_prefix(phase);
             bar.set_message("");
             bar.set_draw_target(ProgressDrawTarget::stderr());
@@ -98,19 +114,19 @@ impl Progress for Shown {
         }
         if let Some(lines) = &self.lines {
             let now = Instant::now();
-            *locked(lines) = Lines { phase, done_len: 0, total_len, began_at: now, printed_at: now };
+            *locked(lines) = Lines { phase, done_len: 0, total_len, is_counted, began_at: now, printed_at: now };
         }
     }
 
     fn advance(&self, len: u64, count: u64) {
         self.count.fetch_add(count, Ordering::Relaxed);
         if let Some(bar) = &self.bar {
-            bar.inc(len);
+            bar.inc(if self.is_counted.load(Ordering::Relaxed) { count } else { len });
         }
         if let Some(lines) = &self.lines {
             let line = locked(lines).advance(len);
             if let Some(line) = line {
-                to_stderr(&format!("{line}, {}", self.counts()));
+                to_stderr(&format!("{line}{}", self.counts()));
             }
         }
     }
@@ -144,10 +160,22 @@ impl Lines {
             return None;
         }
         self.printed_at = Instant::now();
+        if self.is_counted {
+            return Some(format!("{}: ", self.phase));
+        }
         let seconds = self.began_at.elapsed().as_secs_f64();
         let rate = Size((self.done_len as f64 / seconds) as u64);
         let of_total = if self.total_len > 0 { format!(" of {}", Size(self.total_len)) } else { String::new() };
-        Some(format!("{}: {}{of_total}, {rate}/s", self.phase, Size(self.done_len)))
+        Some(format!("{}: {}{of_total}, {rate}/s, ", self.phase, Size(self.done_len)))
+    }
+}
+
+/// Returns what a phase counts.
+fn unit_of(phase: &str) -> &'static str {
+    match phase {
+        "search" => "place",
+        "ask" => "model",
+        _ => "file",
     }
 }
 

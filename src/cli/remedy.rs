@@ -128,7 +128,7 @@ pub(crate) fn of_fetch(error: &FetchError) -> &'static str {
 
 pub(crate) fn of_api(error: &ApiError) -> &'static str {
     match error {
-        ApiError::Unreachable { .. } => {
+        ApiError::Http(HttpError::Unreachable { .. } | HttpError::NotAnswer { .. }) => {
             "see that --api is the platform's address and that it runs, and repeat the command"
         }
         ApiError::NoApi { .. } => "name the platform's address with --api, or another --api-version",

@@ -6,6 +6,7 @@
 
 use super::api::{ApiError, ListedModel, LoadCause, Session, Workspace};
 use super::check::{Checked, Flaw, Remark, check};
+use super::http::HttpError;
 use super::metadata::{BadField, METADATA_LEN_MAX, METADATA_NAME, Metadata, MetadataError};
 use super::model_registry::ModelRegistry;
 use super::weights::{Found, Weights};
@@ -238,7 +239,7 @@ impl Landed {
                 let is_ours = self.has(&entry);
                 RegisterError::ListBroken { entry, is_ours, source: Box::new(error) }
             }
-            Err(stopped @ ApiError::Stopped) => stopped.into(),
+            Err(stopped @ ApiError::Http(HttpError::Stopped)) => stopped.into(),
             // That it can't be told is no news beside a list that is broken.
             Ok(None) | Err(_) => error.into(),
         }

@@ -91,7 +91,12 @@ impl TreeError {
 
 /// Returns what never travels of the models below a root.
 pub fn left_out(root: &Name) -> Vec<Glob> {
-    LEFT_OUT.iter().filter_map(|glob| Glob::parse(glob).ok()).map(|glob| glob.of_root(root)).collect()
+    never_travels().map(|glob| glob.of_root(root)).collect()
+}
+
+/// Returns the same, about every root.
+pub(super) fn never_travels() -> impl Iterator<Item = Glob> {
+    LEFT_OUT.iter().filter_map(|glob| Glob::parse(glob).ok())
 }
 
 /// Returns what the platform would find wrong with the models below the directory of a root.

@@ -237,6 +237,57 @@ fn a_part_that_is_whole_is_not_asked_for_beyond_its_end_and_one_fetch_works_at_a
 }
 
 #[test]
+fn links_that_end_after_one_answer_are_renewed_as_long_as_they_bring_something() {
+    let top = tempfile::tempdir().expect("a directory");
+    let csv = catalogue(top.path(), &rows(3, 0));
+    let (good, bad) = (top.path().join("good"), top.path().join("bad"));
+    let size = ["--models", "3", "--repositories", "0"];
+    succeeds(&Transcript::of(Standin::start(&size).fetch(&good, &["--csv", &csv])));
+    let standin = Standin::start(&[&size[..], &["--cut", "0.7", "--link-uses", "1"]].concat());
+    succeeds(&Transcript::of(standin.fetch(&bad, &["--csv", &csv])));
+    same_trees(&bad, &good);
+    let given = standin.given();
+    let twice_cut = |one: &&Value| given.iter().filter(|other| other["path"] == one["path"]).count() > 2;
+    assert!(given.iter().find(twice_cut).is_some(), "no link was renewed twice");
+
+    let standin = Standin::start(&[&size[..], &["--link-uses", "0"]].concat());
+    let told = Transcript::of(standin.fetch(&top.path().join("none"), &["--csv", &csv]));
+    assert_eq!(told.code, 6, "{}", told.err);
+    assert_eq!(told.err.matches("refuses the key: 403").count(), 3, "{}", told.err);
+}
+
+#[test]
+fn what_ngc_gives_page_by_page_is_found_on_every_page() {
+    let top = tempfile::tempdir().expect("a directory");
+    let standin = Standin::start(&["--models", "6", "--repositories", "0", "--pages"]);
+    let told = Transcript::of(standin.fetch(&top.path().join("out"), &["--every-org", "--dry-run", "--json"]));
+    succeeds(&told);
+    let document: Value = serde_json::from_str(&told.out).expect("JSON");
+    assert_eq!(document["models"].as_array().map(Vec::len), Some(6), "{document}");
+}
+
+#[test]
+fn what_a_source_no_longer_has_is_named() {
+    let top = tempfile::tempdir().expect("a directory");
+    let out = top.path().join("out");
+    let csv = catalogue(top.path(), &rows(1, 1));
+    let standin = Standin::start(&["--models", "1", "--repositories", "1"]);
+    succeeds(&Transcript::of(standin.fetch(&out, &["--csv", &csv])));
+    let folder = out.join("huggingface/owner_repository-0");
+    for name in ["old/weights.pth", "a.lock", ".cache/huggingface/x"] {
+        let path = folder.join(name);
+        fs::create_dir_all(path.parent().expect("a folder")).expect("made");
+        fs::write(path, "x").expect("written");
+    }
+    let told = Transcript::of(standin.fetch(&out, &["--csv", &csv, "--json"]));
+    succeeds(&told);
+    let document: Value = serde_json::from_str(&told.out).expect("JSON");
+    assert_eq!(document["leftover"], json!(["huggingface/owner_repository-0/old/weights.pth"]));
+    let line = format!("not of its source, and travels: {}", shown(&folder.join("old/weights.pth")));
+    assert!(told.err.contains(&line), "{}", told.err);
+}
+
+#[test]
 fn every_mode_finds_what_it_should_and_names_what_it_leaves_out() {
     let top = tempfile::tempdir().expect("a directory");
     let standin = Standin::start(&["--models", "6", "--repositories", "0", "--unusable"]);

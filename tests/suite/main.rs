@@ -50,6 +50,7 @@ mod registry;
 mod s3_faults;
 #[cfg(feature = "s3")]
 mod s3_server;
+mod slow_server;
 mod source;
 #[cfg(feature = "s3")]
 mod standin;

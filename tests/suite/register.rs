@@ -362,7 +362,7 @@ fn what_is_no_platform_is_told_from_one_that_refuses() {
     let full = r#"{"error": "Disk space is nearly full. PVC free space remaining is 1 bytes"}"#;
     let cases: [(&str, &str, Class, &str); 7] = [
         ("404 Not Found", "{}", Class::Usage, "this is no v1 API of the platform"),
-        ("200 OK", "<html>", Class::Failed, "is not one of the platform"),
+        ("200 OK", "<html>", Class::Failed, "is not what was asked for"),
         ("200 OK", "{\"user_id\": \"a b\"}", Class::Failed, "a user that no request can name"),
         ("302 Found\r\nLocation: http://127.0.0.1:1/", "{}", Class::Refused, "answers 302"),
         ("401 Unauthorized", "{\"error_desc\": \"who?\"}", Class::Refused, "answers 401: \"who?\""),

@@ -8,7 +8,9 @@ from the seed alone, so that two runs give the same. Later lines are one JSON ob
 path, first byte, length, and whether it was cut.
 
 `--unusable` adds versions that the platform would not take, `--lying` models whose source does not give what it
-lists. `--token-uses` ends a token after so many questions. `--tls CERTIFICATE KEY` speaks TLS.
+lists. `--token-uses` ends a token after so many questions, `--link-uses` the address of a file after so many answers.
+`--pages` gives organisations, teams and versions one a page, the first of which has nothing that is sought.
+`--tls CERTIFICATE KEY` speaks TLS.
 """
 
 import argparse
@@ -54,6 +56,8 @@ def main():
     parser.add_argument("--unusable", action="store_true")
     parser.add_argument("--lying", action="store_true")
     parser.add_argument("--token-uses", type=int, default=1_000_000)
+    parser.add_argument("--link-uses", type=int, default=1_000_000)
+    parser.add_argument("--pages", action="store_true")
     parser.add_argument("--tls", nargs=2, metavar=("CERTIFICATE", "KEY"))
     arguments = parser.parse_args()
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Answers)
@@ -84,6 +88,8 @@ class World:
         if arguments.lying:
             self.models |= lying_models(arguments.seed)
         self.token_uses, self.token_number, self.token_use_count = arguments.token_uses, 0, 0
+        self.link_uses, self.link_number, self.link_use_counts = arguments.link_uses, 0, {}
+        self.has_pages = arguments.pages
         self.repositories = {one["name"]: one for one in (hub_repository(n, arguments.seed) for n in range(arguments.repositories))}
 
     def chance(self, share):
@@ -103,7 +109,17 @@ class World:
 
     def place_to_cut(self, length):
         with self.lock:
-            return self.faults.randrange(length) if length else 0
+            return self.faults.randrange(1, length) if length > 1 else length
+
+    def new_signature(self):
+        with self.lock:
+            self.link_number += 1
+            return f"secret{self.link_number}"
+
+    def takes_link(self, link):
+        with self.lock:
+            count = self.link_use_counts[link] = self.link_use_counts.get(link, 0) + 1
+            return count <= self.link_uses
 
 
 def content(name, length, seed):
@@ -222,11 +238,16 @@ class Answers(http.server.BaseHTTPRequestHandler):
             return self.refuse(401)
         self.json({"token": self.server.world.new_token(), "expires_in": 600})
 
-    def orgs(self, _):
-        self.json({"organizations": [{"name": "nvidia"}], "paginationInfo": {"totalPages": 1}})
+    def orgs(self, query):
+        self.page(query, "organizations", ["elsewhere"], ["nvidia"])
 
-    def teams(self, _, org):
-        self.json({"teams": [{"name": "tao"}] if org == "nvidia" else [], "paginationInfo": {"totalPages": 1}})
+    def teams(self, query, org):
+        self.page(query, "teams", ["other"], ["tao"] if org == "nvidia" else [])
+
+    def page(self, query, field, first, last):
+        pages = [first, last] if self.server.world.has_pages else [last]
+        page = pages[int(query.get("page-number", ["0"])[0])]
+        self.json({field: [{"name": name} for name in page], "paginationInfo": {"totalPages": len(pages)}})
 
     def search(self, query):
         question = json.loads(query["q"][0])
@@ -238,7 +259,9 @@ class Answers(http.server.BaseHTTPRequestHandler):
         resources = [resource_of(one) for one in found[question["page"] * 2 : question["page"] * 2 + 2]]
         self.json({"resultPageTotal": page_count, "results": [{"resources": resources}]})
 
-    def versions(self, _, org, team, model):
+    def versions(self, query, org, team, model):
+        if self.server.world.has_pages and "page-reference" not in query:
+            return self.json({"modelVersions": [], "paginationInfo": {"nextPage": "last"}})
         found = [one for path, one in self.server.world.models.items() if path.split(":")[0] == join(org, team, model)]
         self.json({"modelVersions": [version_of(one) for one in found]} if found else {"modelVersions": []})
 
@@ -270,12 +293,15 @@ class Answers(http.server.BaseHTTPRequestHandler):
         first = int(query.get("page-number", ["0"])[0]) * LINK_PAGE_COUNT
         some = names[first : first + LINK_PAGE_COUNT]
         host = f"{self.server.scheme}://{self.headers['Host']}"
-        urls = [f"{host}/bytes/{one['path']}/{name}?signature=secret" for name in some]
+        signature = self.server.world.new_signature()
+        urls = [f"{host}/bytes/{one['path']}/{name}?signature={signature}" for name in some]
         self.json({"urls": urls, "filepath": some, "paginationInfo": {"totalPages": -(-len(names) // LINK_PAGE_COUNT)}})
 
     def link(self, query, path, name):
         one = self.server.world.models.get(path)
-        if one is None or name not in one["files"] or query.get("signature") != ["secret"]:
+        signature = query.get("signature", [""])[0]
+        is_known = one is not None and name in one["files"] and signature.startswith("secret")
+        if not is_known or not self.server.world.takes_link((signature, path, name)):
             return self.refuse(403)
         self.bytes(f"{path}/{name}", one["files"][name], {})
 

@@ -43,7 +43,7 @@ pub(crate) fn run(args: &FetchArgs, report: &Report) -> Result<(), Failure> {
     let ngc = key.map(|key| Ngc::new(&http, endpoints.0, endpoints.1, key));
     let hub = Hub::new(&http, endpoint(&args.hf_endpoint)?, token);
 
-    let discovered = discovered(args, ngc.as_ref(), only.as_ref())?;
+    let discovered = discovered(args, ngc.as_ref(), only.as_ref(), &progress)?;
     let mut asked = discovered.asked;
     // What the catalogue says of an entry stands before what was discovered.
     merge(&mut asked, of_catalogue(&catalogue.wanted, only.as_ref()));
@@ -51,11 +51,11 @@ pub(crate) fn run(args: &FetchArgs, report: &Report) -> Result<(), Failure> {
         let remedy = "see how --org-teams and --model-names are spelled";
         return Err(Failure::new(Class::Refused, "no model is found that was asked for", remedy));
     }
-    let plan = plan(ngc.as_ref(), &hub, &asked)?;
+    let plan = plan(ngc.as_ref(), &hub, &asked, &progress)?;
+    progress.finish();
     let left = Left { refused: &catalogue.refused, left_out: &discovered.left_out };
     left.name(report);
     if args.dry_run {
-        progress.finish();
         report.result(&left.beside(plan_document(&plan)), &plan_text(&plan))?;
         return ending(&plan.failed, catalogue.refused.len(), report);
     }
@@ -64,6 +64,9 @@ pub(crate) fn run(args: &FetchArgs, report: &Report) -> Result<(), Failure> {
     let fetched = fetch(&http, ngc.as_ref(), &hub, plan, &options, &progress);
     progress.finish();
     let fetched = fetched?;
+    for path in &fetched.leftover {
+        report.warn(&format!("not of its source, and travels: {}", OneLine(args.out.join(path).to_string_lossy())));
+    }
     report.result(&left.beside(document(&fetched, &args.out)), &text(&fetched, &args.out))?;
     ending(&fetched.failed, catalogue.refused.len(), report)
 }
@@ -104,7 +107,12 @@ fn endpoint(text: &str) -> Result<Endpoint, Failure> {
     Endpoint::parse(text).map_err(|error| Failure::of(Class::Usage, &error))
 }
 
-fn discovered(args: &FetchArgs, ngc: Option<&Ngc<'_>>, only: Option<&BTreeSet<String>>) -> Result<Discovered, Failure> {
+fn discovered(
+    args: &FetchArgs,
+    ngc: Option<&Ngc<'_>>,
+    only: Option<&BTreeSet<String>>,
+    progress: &Shown,
+) -> Result<Discovered, Failure> {
     if !args.every_org && args.org_teams.is_empty() {
         return Ok(Discovered::default());
     }
@@ -114,8 +122,11 @@ fn discovered(args: &FetchArgs, ngc: Option<&Ngc<'_>>, only: Option<&BTreeSet<St
         false => args.org_teams.iter().filter(|text| !text.trim().is_empty()).map(|text| org_team(text)).collect(),
     };
     let mut all = Discovered::default();
+    progress.begin("search", 0, places.len() as u64);
     for place in &places {
+        progress.now_at(&place.to_string());
         all.extend(discover(ngc, place, only)?);
+        progress.advance(0, 1);
     }
     Ok(all)
 }
@@ -194,6 +205,7 @@ fn document(fetched: &Fetched, out: &Path) -> Value {
         "out": out,
         "models": fetched.models.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "entries": fetched.entry_count,
+        "leftover": fetched.leftover,
         "failed": failed_document(&fetched.failed),
     })
 }

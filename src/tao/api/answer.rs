@@ -1,20 +1,15 @@
 //! One question and its answer, whatever it is.
 
-use super::Version;
 use super::error::{ApiError, MESSAGE_COUNT_MAX};
-use crate::tao::http::place_of;
+use super::{ANSWER_MS_MAX, Version};
+use crate::tao::http::{HttpError, Response};
 use reqwest::blocking::RequestBuilder;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use std::io::Read as _;
-use std::sync::mpsc::{RecvTimeoutError, sync_channel};
-use std::thread;
 use std::time::Duration;
 
 /// Longest answer, in bytes: the list of all models with their specifications.
 const ANSWER_LEN_MAX: u64 = 256 << 20;
-/// Between two looks whether a person asked to stop.
-const STEP: Duration = Duration::from_millis(100);
 
 /// A question.
 #[derive(Clone, Default)]
@@ -50,18 +45,10 @@ pub(super) struct Answer {
 
 impl Answer {
     /// Asks, and returns the answer, of which no more is read than it may have.
-    pub(super) fn of(request: RequestBuilder, is_stopped: &dyn Fn() -> bool) -> Result<Answer, ApiError> {
-        let (sender, receiver) = sync_channel(1);
-        // The platform may think for minutes, and nothing can end a call that waits. A person who
-        // wants to stop is not made to wait with it: the thread ends with the program.
-        thread::spawn(move || sender.send(exchange(request)));
-        loop {
-            match receiver.recv_timeout(STEP) {
-                Ok(answer) => return answer,
-                Err(RecvTimeoutError::Timeout) if !is_stopped() => {}
-                Err(_) => return Err(ApiError::Stopped),
-            }
-        }
+    pub(super) fn of(request: RequestBuilder, is_stopped: &(dyn Fn() -> bool + Sync)) -> Result<Answer, ApiError> {
+        let response = Response::to(request, Duration::from_millis(ANSWER_MS_MAX), is_stopped)?;
+        let (place, status) = (response.place(), response.status().as_u16());
+        Ok(Answer { place, status, bytes: response.bytes(ANSWER_LEN_MAX)? })
     }
 
     /// Returns the answer if it is one of success.
@@ -71,7 +58,7 @@ impl Answer {
 
     /// Returns the value of the answer.
     pub(super) fn value<T: DeserializeOwned>(self) -> Result<T, ApiError> {
-        serde_json::from_slice(&self.bytes).map_err(|source| ApiError::NotAnswer { place: self.place, source })
+        serde_json::from_slice(&self.bytes).map_err(|source| HttpError::NotAnswer { place: self.place, source }.into())
     }
 
     /// Returns the refusal that the answer is.
@@ -99,19 +86,5 @@ impl Answer {
     /// Tells whether the platform does nothing since its disk is nearly full.
     pub(super) fn is_disk_full(&self) -> bool {
         self.status == 500 && self.message().starts_with("Disk space is nearly full")
-    }
-}
-
-fn exchange(request: RequestBuilder) -> Result<Answer, ApiError> {
-    let response = request.send().map_err(|error| {
-        let place = error.url().map(place_of).unwrap_or_default();
-        ApiError::Unreachable { place, source: error.without_url() }
-    })?;
-    let (place, status) = (place_of(response.url()), response.status().as_u16());
-    let mut bytes = Vec::new();
-    match response.take(ANSWER_LEN_MAX + 1).read_to_end(&mut bytes) {
-        Ok(_) if bytes.len() as u64 > ANSWER_LEN_MAX => Err(ApiError::TooLong { place, max: ANSWER_LEN_MAX }),
-        Ok(_) => Ok(Answer { place, status, bytes }),
-        Err(source) => Err(ApiError::BrokenOff { place, source }),
     }
 }

@@ -12,25 +12,9 @@ pub const MESSAGE_COUNT_MAX: usize = 500;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ApiError {
-    /// A client can't be made.
+    /// No client can be made, or no answer that can be read came.
     #[error(transparent)]
-    Setup(HttpError),
-    /// No answer came.
-    #[error("{place} does not answer")]
-    Unreachable {
-        /// The address.
-        place: String,
-        /// Why.
-        source: reqwest::Error,
-    },
-    /// The connection broke in the middle of an answer.
-    #[error("the answer of {place} breaks off")]
-    BrokenOff {
-        /// The address.
-        place: String,
-        /// Why.
-        source: std::io::Error,
-    },
+    Http(#[from] HttpError),
     /// A server is there, and not this API.
     #[error("{place} is not there, so this is no {version} API of the platform")]
     NoApi {
@@ -38,22 +22,6 @@ pub enum ApiError {
         place: String,
         /// The version that was asked for.
         version: Version,
-    },
-    /// The answer is longer than any that is needed.
-    #[error("the answer of {place} is longer than {max} bytes")]
-    TooLong {
-        /// The address.
-        place: String,
-        /// How long it may be.
-        max: u64,
-    },
-    /// The answer is no JSON, or lacks what it must have.
-    #[error("the answer of {place} is not one of the platform")]
-    NotAnswer {
-        /// The address.
-        place: String,
-        /// Why.
-        source: serde_json::Error,
     },
     /// The user or token is nothing that a request can carry.
     #[error("the login of {place} gives a user that no request can name")]
@@ -103,9 +71,6 @@ pub enum ApiError {
         /// What it says.
         message: String,
     },
-    /// A person asked to stop.
-    #[error("stopped by a signal")]
-    Stopped,
 }
 
 /// Why the metadata were not loaded. The platform says all of it in one sentence after another.
@@ -148,18 +113,16 @@ impl ApiError {
     /// Returns whose problem it is.
     pub fn class(&self) -> Class {
         match self {
-            ApiError::Setup(error) => error.class(),
-            ApiError::Unreachable { .. } | ApiError::BrokenOff { .. } => Class::Unavailable,
+            ApiError::Http(error) => error.class(),
             ApiError::Refused { status: 429 | 500.., .. } => Class::Unavailable,
             ApiError::NotLoaded { cause: LoadCause::StoreUnreachable { .. } } => Class::Unavailable,
             ApiError::NoApi { .. } => Class::Usage,
-            ApiError::TooLong { .. } | ApiError::NotAnswer { .. } | ApiError::BadUser { .. } => Class::Failed,
+            ApiError::BadUser { .. } => Class::Failed,
             ApiError::DiskFull { .. } => Class::NoSpace,
             ApiError::OtherUser { .. }
             | ApiError::NotLoaded { .. }
             | ApiError::ListBroken { .. }
             | ApiError::Refused { .. } => Class::Refused,
-            ApiError::Stopped => Class::Interrupted,
         }
     }
 }

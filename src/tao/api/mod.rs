@@ -115,11 +115,10 @@ impl<'a> Api<'a> {
         is_stopped: &'a (dyn Fn() -> bool + Sync),
     ) -> Result<Api<'a>, ApiError> {
         let patience = Patience { stall_ms: ANSWER_MS_MAX, ..Patience::default() };
-        let client = builder(ca_file, &patience).map_err(ApiError::Setup)?;
+        let client = builder(ca_file, &patience)?;
         // The platform is reached directly: whoever it would send us to, and a proxy of the
         // environment, would see the credentials of the store.
-        let client = client.no_proxy().redirect(Policy::none()).build().map_err(HttpError::Setup);
-        let client = client.map_err(ApiError::Setup)?;
+        let client = client.no_proxy().redirect(Policy::none()).build().map_err(HttpError::Setup)?;
         Ok(Api { client, endpoint, org: org.to_owned(), version, is_stopped })
     }
 

@@ -8,9 +8,9 @@ use crate::error::Class;
 use crate::format::{Sha256, Shown};
 use crate::machine::{Machine, MachineFile};
 use crate::pipeline::progress::Progress;
-use crate::tao::http::{Http, HttpError};
+use crate::tao::http::{Http, HttpError, Response};
 use reqwest::StatusCode;
-use reqwest::blocking::{Client, RequestBuilder, Response};
+use reqwest::blocking::{Client, RequestBuilder};
 use reqwest::header::{ACCEPT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, ETAG, IF_RANGE, RANGE};
 use serde::{Deserialize, Serialize};
 use sha2::Digest as _;
@@ -19,8 +19,6 @@ use std::path::{Path, PathBuf};
 
 /// Read and written at once, in bytes.
 const BUFFER_LEN: usize = 1 << 20;
-/// How often in a row nothing may come.
-const EMPTY_ATTEMPT_COUNT_MAX: u32 = 8;
 /// Bytes between two notes of how far a file came.
 const NOTE_STEP_LEN: u64 = 64 << 20;
 /// Longest tag of a file that is gone on with, in bytes.
@@ -179,19 +177,18 @@ impl Fetcher<'_> {
         ask: &dyn Fn(&Client) -> RequestBuilder,
     ) -> Result<Sha256, FileError> {
         let mut part = self.open(file, &target.part)?;
-        let mut empty_count = 0;
+        let mut vain_count = 0;
         // An empty file is asked for as well: it has to be there.
         while part.len < file.len || file.len == 0 {
-            let len_before = part.len;
-            self.receive(file, target, &mut part, ask)?;
+            self.receive(file, target, &mut part, ask, &mut vain_count)?;
             if part.len == file.len {
                 break;
             }
-            empty_count = if part.len > len_before { 1 } else { empty_count + 1 };
-            if empty_count > EMPTY_ATTEMPT_COUNT_MAX {
+            vain_count += 1;
+            if vain_count >= self.http.attempt_count() {
                 return Err(FileError::BrokenOff { path: file.path.clone(), offset: part.len });
             }
-            self.http.wait_after(empty_count)?;
+            self.http.wait_after(vain_count)?;
         }
         let found = Sha256::from_bytes(part.hasher.finalize().into());
         if let Some(expected) = file.sha256.filter(|expected| *expected != found) {
@@ -203,22 +200,24 @@ impl Fetcher<'_> {
         Ok(found)
     }
 
-    /// Receives bytes until they end or the connection breaks.
+    /// Receives bytes until they end or the connection breaks. Nothing was in vain once some came fast enough.
     fn receive(
         &self,
         file: &RemoteFile,
         target: &Target,
         part: &mut Part,
         ask: &dyn Fn(&Client) -> RequestBuilder,
+        vain_count: &mut u32,
     ) -> Result<(), FileError> {
         let (offset, tag) = (part.len, part.tag.clone());
-        let mut response = self.http.response(&|client| {
+        let ask = |client: &Client| {
             let request = ask(client).header(ACCEPT_ENCODING, "identity");
             match &tag {
                 Some(tag) if offset > 0 => request.header(RANGE, format!("bytes={offset}-")).header(IF_RANGE, tag),
                 _ => request,
             }
-        })?;
+        };
+        let mut response = self.http.response_after(&ask, vain_count)?;
         let goes_on = response.status() == StatusCode::PARTIAL_CONTENT && begins_at(&response, offset, file.len);
         if !goes_on {
             self.restart(file, target, part, &response)?;
@@ -229,8 +228,13 @@ impl Fetcher<'_> {
                 Ok(0) => break,
                 Ok(len) => len,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                // Who drips gets no more attempts for it.
+                Err(error) if error.kind() == io::ErrorKind::TimedOut => break,
                 // The connection broke: what came is kept.
-                Err(_) => break,
+                Err(_) => {
+                    *vain_count = if part.len > offset { 0 } else { *vain_count };
+                    break;
+                }
             };
             if part.len + len as u64 > file.len {
                 self.forget(&target.part)?;
@@ -271,7 +275,7 @@ impl Fetcher<'_> {
         file: &RemoteFile,
         target: &Target,
         part: &mut Part,
-        response: &Response,
+        response: &Response<'_>,
     ) -> Result<(), FileError> {
         let found = response.headers().get(CONTENT_LENGTH).and_then(|len| len.to_str().ok()?.parse::<u64>().ok());
         if let Some(found) = found.filter(|found| *found != file.len) {
@@ -345,7 +349,7 @@ fn strong(tag: &str) -> Option<String> {
 }
 
 /// Tells whether a response goes on at an offset of a file of this length.
-fn begins_at(response: &Response, offset: u64, len: u64) -> bool {
+fn begins_at(response: &Response<'_>, offset: u64, len: u64) -> bool {
     let range = response.headers().get(CONTENT_RANGE).and_then(|range| range.to_str().ok());
     range.is_some_and(|range| range.starts_with(&format!("bytes {offset}-")) && range.ends_with(&format!("/{len}")))
 }

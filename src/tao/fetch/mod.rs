@@ -10,6 +10,7 @@ pub mod ngc;
 pub mod plan;
 pub mod remote;
 
+mod leftover;
 mod record;
 
 pub use record::PROVENANCE_NAME;
@@ -148,6 +149,9 @@ pub struct Fetched {
     pub models: Vec<Model>,
     /// Models that are not, each with its first failure. None of them is in the metadata.
     pub failed: Vec<Failed>,
+    /// Files in the folders of those that are there and that their sources do not have: paths below the
+    /// directory that was fetched to.
+    pub leftover: Vec<String>,
     /// Entries of the metadata, those of earlier fetches included.
     pub entry_count: usize,
 }
@@ -180,6 +184,13 @@ pub fn fetch(
         }
     }
     fetched.models = whole.iter().map(|(model, _)| model.model.clone()).collect();
+    for (model, _) in &whole {
+        let folder = model.model.folder();
+        let path = options.out.join(&folder);
+        let found = leftover::leftover(&path, &model.files);
+        let found = found.map_err(|source| FetchError::Io { action: "list", path, source })?;
+        fetched.leftover.extend(found.into_iter().map(|below| format!("{folder}/{below}")));
+    }
     fetched.entry_count = record::write(&whole, &fetched.failed, options)?;
     if fetched.failed.is_empty() {
         let unfinished = options.out.join(UNFINISHED_NAME);
@@ -266,15 +277,22 @@ impl Run<'_> {
         }
     }
 
-    /// Fetches by a link; where that is refused it may be too old, and another one is asked for, once.
+    /// Fetches by a link. Where that is refused it may be too old, and another one is asked for: once, and
+    /// again as long as each brings some of the file.
     fn file_of_ngc(&self, job: Job, file: &RemoteFile, target: &Target) -> Result<Sha256, FetchError> {
-        let fetch = |url: Url| self.fetcher.fetch(file, target, &|client: &_| client.get(url.clone()));
-        let url = self.link(job, file, false)?;
-        match fetch(url.clone()) {
-            Err(FileError::Http(HttpError::KeyRefused { .. } | HttpError::NotFound { .. })) => {
-                Ok(fetch(self.link(job, file, true)?)?)
+        let mut url = self.link(job, file, false)?;
+        let mut renewed_at_len = None;
+        loop {
+            match self.fetcher.fetch(file, target, &|client: &_| client.get(url.clone())) {
+                Err(error @ FileError::Http(HttpError::KeyRefused { .. } | HttpError::NotFound { .. })) => {
+                    let len = std::fs::metadata(&target.part).map_or(0, |part| part.len());
+                    if renewed_at_len.is_some_and(|before| len <= before) {
+                        return Err(error.into());
+                    }
+                    (renewed_at_len, url) = (Some(len), self.link(job, file, true)?);
+                }
+                other => return Ok(other?),
             }
-            other => Ok(other?),
         }
     }
 

@@ -8,6 +8,7 @@ use crate::tao::model::NgcModel;
 use crate::tao::ngc::{VersionAnswer, VersionDetails};
 use reqwest::header::{ACCEPT, ACCEPT_ENCODING};
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use std::collections::{BTreeSet, HashMap};
 use std::fmt;
@@ -48,6 +49,15 @@ pub struct OrgTeam {
     pub team: Option<String>,
 }
 
+impl fmt::Display for OrgTeam {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.team {
+            Some(team) => write!(f, "{}/{team}", self.org),
+            None => f.write_str(&self.org),
+        }
+    }
+}
+
 /// A model that a search found.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -83,6 +93,16 @@ struct TeamsAnswer {
     teams: Vec<Named>,
 }
 
+/// One page of an answer, and which there are.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Page<T> {
+    #[serde(flatten)]
+    items: T,
+    #[serde(default)]
+    pagination_info: Option<Pages>,
+}
+
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct SearchAnswer {
@@ -110,8 +130,6 @@ struct VersionsAnswer {
 struct FilesAnswer {
     #[serde(default)]
     model_files: Vec<ListedFile>,
-    #[serde(default)]
-    pagination_info: Option<Pages>,
 }
 
 #[derive(Deserialize)]
@@ -137,8 +155,6 @@ struct LinksAnswer {
     urls: Vec<String>,
     #[serde(default)]
     filepath: Vec<String>,
-    #[serde(default)]
-    pagination_info: Option<Pages>,
 }
 
 /// NGC, seen with one key.
@@ -161,13 +177,22 @@ impl<'a> Ngc<'a> {
     ///
     /// # Errors
     /// NGC does not answer, or refuses the key.
-    pub fn org_teams(&self) -> Result<BTreeSet<OrgTeam>, HttpError> {
-        let orgs: OrgsAnswer = self.ask(None, &["v2", "orgs"], &[("page-size", PAGE_COUNT)])?;
+    pub fn org_teams(&self) -> Result<BTreeSet<OrgTeam>, RemoteError> {
+        let mut orgs = Vec::new();
+        let path = ["v2", "orgs"];
+        self.by_number(None, &path, PAGE_COUNT, |page: OrgsAnswer| {
+            orgs.extend(page.organizations);
+            Ok(())
+        })?;
         let mut all = BTreeSet::from([OrgTeam { org: "nvidia".to_owned(), team: Some("tao".to_owned()) }]);
-        for Named { name: org } in orgs.organizations {
+        for Named { name: org } in orgs {
             let path = ["v2", "org", &org, "teams"];
-            let teams: TeamsAnswer = self.ask(None, &path, &[("page-size", PAGE_COUNT)])?;
-            let teams = teams.teams.into_iter().map(|team| Some(team.name));
+            let mut teams = Vec::new();
+            self.by_number(None, &path, PAGE_COUNT, |page: TeamsAnswer| {
+                teams.extend(page.teams);
+                Ok(())
+            })?;
+            let teams = teams.into_iter().map(|team| Some(team.name));
             all.extend(teams.chain([None]).map(|team| OrgTeam { org: org.clone(), team }));
         }
         Ok(all)
@@ -198,12 +223,16 @@ impl<'a> Ngc<'a> {
     ///
     /// # Errors
     /// NGC does not answer.
-    pub fn versions(&self, found: &FoundModel) -> Result<Vec<VersionDetails>, HttpError> {
+    pub fn versions(&self, found: &FoundModel) -> Result<Vec<VersionDetails>, RemoteError> {
         let team = found.team_name.clone().filter(|team| !team.is_empty());
         let place = OrgTeam { org: found.org_name.clone(), team };
         let path = [models_path(&place), vec![&found.name, "versions", ""]].concat();
-        let answer: VersionsAnswer = self.ask(Some(&place), &path, &[("page-size", PAGE_COUNT)])?;
-        Ok(answer.model_versions)
+        let mut versions = Vec::new();
+        self.by_reference(Some(&place), &path, |page: VersionsAnswer| {
+            versions.extend(page.model_versions);
+            Ok(())
+        })?;
+        Ok(versions)
     }
 
     /// Returns what is said of one version.
@@ -224,26 +253,14 @@ impl<'a> Ngc<'a> {
         let place = place_of(model);
         let path = [models_path(&place), vec![model.model(), "versions", model.version(), "files"]].concat();
         let mut files = Vec::new();
-        let mut reference = None;
-        for page in 1.. {
-            check_page_count(page, "files")?;
-            let mut query = vec![("page-size", PAGE_COUNT)];
-            query.extend(reference.as_deref().map(|reference| ("page-reference", reference)));
-            let answer: FilesAnswer = self.ask(Some(&place), &path, &query)?;
-            for file in answer.model_files {
+        self.by_reference(Some(&place), &path, |page: FilesAnswer| {
+            for file in page.model_files {
                 check_path(&file.path, file.size_in_bytes)?;
                 let sha256 = digests.get(&file.path).copied();
                 files.push(RemoteFile { path: file.path, len: file.size_in_bytes, sha256, is_fixed: true });
             }
-            if files.len() > FILE_COUNT_MAX {
-                return Err(RemoteError::TooManyFiles { max: FILE_COUNT_MAX });
-            }
-            let next = answer.pagination_info.and_then(|pages| pages.next_page).filter(|next| !next.is_empty());
-            match next {
-                Some(next) if reference.as_ref() != Some(&next) => reference = Some(next),
-                _ => break,
-            }
-        }
+            check_file_count(files.len())
+        })?;
         Ok(files)
     }
 
@@ -255,28 +272,61 @@ impl<'a> Ngc<'a> {
         let place = place_of(model);
         let path = [models_path(&place), vec![model.model(), model.version(), "files"]].concat();
         let mut links = HashMap::new();
-        // These pages are counted from 0, unlike their total.
-        for page in 0_u64.. {
-            check_page_count(page, "links")?;
-            let number = page.to_string();
-            let query = [("page-number", number.as_str()), ("page-size", LINK_PAGE_COUNT)];
-            let answer: LinksAnswer = self.ask(Some(&place), &path, &query)?;
-            for (path, url) in answer.filepath.into_iter().zip(answer.urls) {
+        self.by_number(Some(&place), &path, LINK_PAGE_COUNT, |page: LinksAnswer| {
+            for (path, url) in page.filepath.into_iter().zip(page.urls) {
                 let url = Url::parse(&url).ok().filter(|url| self.api.is_matched_by(url));
                 links.insert(path.clone(), url.ok_or(RemoteError::BadLink { path })?);
             }
-            if links.len() > FILE_COUNT_MAX {
-                return Err(RemoteError::TooManyFiles { max: FILE_COUNT_MAX });
-            }
-            let page_count = answer.pagination_info.map_or(1, |pages| pages.total_pages);
-            if page + 1 >= page_count {
-                break;
-            }
-        }
+            check_file_count(links.len())
+        })?;
         Ok(links)
     }
 
-    fn ask<T: serde::de::DeserializeOwned>(
+    /// Asks for page after page, which are counted from 0, unlike their total.
+    fn by_number<T: DeserializeOwned>(
+        &self,
+        place: Option<&OrgTeam>,
+        path: &[&str],
+        page_len: &str,
+        mut take: impl FnMut(T) -> Result<(), RemoteError>,
+    ) -> Result<(), RemoteError> {
+        for number in 0_u64.. {
+            check_page_count(number, &path.join("/"))?;
+            let number_text = number.to_string();
+            let query = [("page-number", number_text.as_str()), ("page-size", page_len)];
+            let page: Page<T> = self.ask(place, path, &query)?;
+            take(page.items)?;
+            if number + 1 >= page.pagination_info.map_or(1, |pages| pages.total_pages) {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Asks for page after page, each by the reference that the one before has to it.
+    fn by_reference<T: DeserializeOwned>(
+        &self,
+        place: Option<&OrgTeam>,
+        path: &[&str],
+        mut take: impl FnMut(T) -> Result<(), RemoteError>,
+    ) -> Result<(), RemoteError> {
+        let mut reference: Option<String> = None;
+        for number in 0.. {
+            check_page_count(number, &path.join("/"))?;
+            let mut query = vec![("page-size", PAGE_COUNT)];
+            query.extend(reference.as_deref().map(|reference| ("page-reference", reference)));
+            let page: Page<T> = self.ask(place, path, &query)?;
+            take(page.items)?;
+            let next = page.pagination_info.and_then(|pages| pages.next_page).filter(|next| !next.is_empty());
+            match next {
+                Some(next) if reference.as_ref() != Some(&next) => reference = Some(next),
+                _ => break,
+            }
+        }
+        Ok(())
+    }
+
+    fn ask<T: DeserializeOwned>(
         &self,
         place: Option<&OrgTeam>,
         path: &[&str],
@@ -327,6 +377,10 @@ impl<'a> Ngc<'a> {
         self.tokens.lock().unwrap_or_else(PoisonError::into_inner).insert(place, answer.token.clone());
         Ok(answer.token)
     }
+}
+
+fn check_file_count(count: usize) -> Result<(), RemoteError> {
+    if count > FILE_COUNT_MAX { Err(RemoteError::TooManyFiles { max: FILE_COUNT_MAX }) } else { Ok(()) }
 }
 
 /// Returns the place of a model.

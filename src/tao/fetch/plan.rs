@@ -6,6 +6,7 @@ use super::remote::{RemoteError, RemoteFile};
 use super::{Failed, FetchError};
 use crate::error::Class;
 use crate::format::Sha256;
+use crate::pipeline::progress::Progress;
 use crate::tao::architectures::{self, ArchitectureError};
 use crate::tao::catalogue::Wanted;
 use crate::tao::model::{HubModel, Model, ModelError, NgcModel};
@@ -179,10 +180,12 @@ impl Plan {
 ///
 /// # Errors
 /// A person asked to stop.
-pub fn plan(ngc: Option<&Ngc<'_>>, hub: &Hub<'_>, asked: &Asked) -> Result<Plan, FetchError> {
+pub fn plan(ngc: Option<&Ngc<'_>>, hub: &Hub<'_>, asked: &Asked, progress: &dyn Progress) -> Result<Plan, FetchError> {
+    progress.begin("ask", 0, asked.len() as u64);
     let mut plan = Plan::default();
     let mut folders: HashMap<String, &Model> = HashMap::new();
     for (model, uses) in asked {
+        progress.now_at(&model.to_string());
         let planned = match folders.insert(model.folder(), model) {
             // Their files would lie among one another.
             Some(other) => Err(FetchError::SameFolder { folder: model.folder(), other: other.clone() }),
@@ -193,6 +196,7 @@ pub fn plan(ngc: Option<&Ngc<'_>>, hub: &Hub<'_>, asked: &Asked) -> Result<Plan,
             Err(error) if error.class() == Class::Interrupted => return Err(error),
             Err(error) => plan.failed.push(Failed { model: model.clone(), error }),
         }
+        progress.advance(0, 1);
     }
     Ok(plan)
 }

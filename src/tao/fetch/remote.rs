@@ -68,7 +68,7 @@ pub enum RemoteError {
     #[error("the answer of {place} has more than {max} pages", max = PAGE_COUNT_MAX)]
     TooManyPages {
         /// What was asked.
-        place: &'static str,
+        place: String,
     },
     /// It has too many files for one model.
     #[error("the model has more than {max} files")]
@@ -107,6 +107,6 @@ pub(super) fn check_path(path: &str, len: u64) -> Result<(), RemoteError> {
 }
 
 /// Refuses an answer that never ends.
-pub(super) const fn check_page_count(page_count: u64, place: &'static str) -> Result<(), RemoteError> {
-    if page_count > PAGE_COUNT_MAX { Err(RemoteError::TooManyPages { place }) } else { Ok(()) }
+pub(super) fn check_page_count(page_count: u64, place: &str) -> Result<(), RemoteError> {
+    if page_count > PAGE_COUNT_MAX { Err(RemoteError::TooManyPages { place: place.to_owned() }) } else { Ok(()) }
 }

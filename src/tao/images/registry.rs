@@ -5,13 +5,12 @@ use super::image_name::{digest_text, parse_digest};
 use super::manifest::{ACCEPTED_TYPES, MANIFEST_LEN_MAX};
 use crate::error::Class;
 use crate::format::Sha256;
-use crate::tao::http::{Http, HttpError, place_of, refused};
+use crate::tao::http::{Http, HttpError, Response, place_of, refused};
 use reqwest::StatusCode;
-use reqwest::blocking::{Client, RequestBuilder, Response};
+use reqwest::blocking::{Client, RequestBuilder};
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, LOCATION, WWW_AUTHENTICATE};
 use serde::Deserialize;
 use std::collections::HashMap;
-use std::io::Read as _;
 use std::sync::{Mutex, PoisonError};
 use url::Url;
 
@@ -38,20 +37,6 @@ pub enum RegistryError {
     NoTls {
         /// The address that leads there.
         place: String,
-    },
-    /// A manifest is too long.
-    #[error("{place} gives more than {MANIFEST_LEN_MAX} bytes for a manifest")]
-    TooLong {
-        /// The address.
-        place: String,
-    },
-    /// The connection broke in the middle of a manifest.
-    #[error("{place} breaks off")]
-    BrokenOff {
-        /// The address.
-        place: String,
-        /// Why.
-        source: std::io::Error,
     },
     /// Its answer lacks what it must have.
     #[error("the answer of {place} has no {what}")]
@@ -88,9 +73,10 @@ impl RegistryError {
     pub fn class(&self) -> Class {
         match self {
             RegistryError::Http(HttpError::NotFound { .. }) => Class::Unavailable,
+            RegistryError::Http(HttpError::TooLong { .. }) => Class::Refused,
             RegistryError::Http(error) => error.class(),
             RegistryError::OtherLogin { .. } => Class::Failed,
-            RegistryError::NoTls { .. } | RegistryError::TooLong { .. } => Class::Refused,
+            RegistryError::NoTls { .. } => Class::Refused,
             // What a registry gives wrongly may be right later.
             _ => Class::Unavailable,
         }
@@ -199,15 +185,9 @@ impl<'a> Registry<'a> {
             ACCEPTED_TYPES.iter().fold(request, |request, accepted| request.header(ACCEPT, *accepted))
         })?;
         let response = success(response)?;
-        let place = place_of(response.url());
         let media_type = header(&response, CONTENT_TYPE.as_str()).unwrap_or_default();
         let media_type = media_type.split(';').next().unwrap_or_default().trim().to_owned();
-        let mut bytes = Vec::new();
-        let read = response.take(MANIFEST_LEN_MAX + 1).read_to_end(&mut bytes);
-        read.map_err(|source| RegistryError::BrokenOff { place: place.clone(), source })?;
-        if bytes.len() as u64 > MANIFEST_LEN_MAX {
-            return Err(RegistryError::TooLong { place });
-        }
+        let bytes = response.bytes(MANIFEST_LEN_MAX)?;
         Ok(Given { bytes, media_type })
     }
 
@@ -293,14 +273,14 @@ impl<'a> Registry<'a> {
         self.upload_of(repository, response)
     }
 
-    fn begun(&self, repository: &str, url: &Url) -> Result<Response, RegistryError> {
+    fn begun(&self, repository: &str, url: &Url) -> Result<Response<'_>, RegistryError> {
         let response = self.granted(repository, Access::Push, &|client, grant| {
             grant.on(client.post(url.clone())).header(CONTENT_LENGTH, 0)
         })?;
         success(response)
     }
 
-    fn upload_of(&self, repository: &str, response: Response) -> Result<Upload, RegistryError> {
+    fn upload_of(&self, repository: &str, response: Response<'_>) -> Result<Upload, RegistryError> {
         let url = self.location(&response)?;
         Ok(Upload { url, repository: repository.to_owned(), len: 0 })
     }
@@ -406,10 +386,10 @@ impl<'a> Registry<'a> {
         self.check(&success(response)?, Sha256::of(&given.bytes))
     }
 
-    fn check(&self, response: &Response, expected: Sha256) -> Result<(), RegistryError> {
+    fn check(&self, response: &Response<'_>, expected: Sha256) -> Result<(), RegistryError> {
         let found = header(response, DIGEST_HEADER).and_then(|digest| parse_digest(&digest));
         match found.filter(|found| *found != expected) {
-            Some(found) => Err(RegistryError::OtherDigest { place: place_of(response.url()), expected, found }),
+            Some(found) => Err(RegistryError::OtherDigest { place: response.place(), expected, found }),
             None => Ok(()),
         }
     }
@@ -423,8 +403,8 @@ impl<'a> Registry<'a> {
     }
 
     /// Returns where a registry says that things go on.
-    fn location(&self, response: &Response) -> Result<Url, RegistryError> {
-        let place = place_of(response.url());
+    fn location(&self, response: &Response<'_>) -> Result<Url, RegistryError> {
+        let place = response.place();
         let text = header(response, LOCATION.as_str());
         let url = text.and_then(|text| response.url().join(&text).ok()).filter(|url| url.has_host());
         let url = url.ok_or(RegistryError::Lacks { place: place.clone(), what: "location" })?;
@@ -442,7 +422,7 @@ impl<'a> Registry<'a> {
         repository: &str,
         access: Access,
         ask: &dyn Fn(&Client, &Grant) -> RequestBuilder,
-    ) -> Result<Response, RegistryError> {
+    ) -> Result<Response<'_>, RegistryError> {
         let grant = self.grant(repository, access);
         let response = self.http.answer(&|client| ask(client, &grant))?;
         // Another host that a redirect led to is told nothing, whatever it asks for.
@@ -470,7 +450,7 @@ impl<'a> Registry<'a> {
         upload: &Upload,
         url: &Url,
         ask: &dyn Fn(&Client, &Grant) -> RequestBuilder,
-    ) -> Result<Response, RegistryError> {
+    ) -> Result<Response<'_>, RegistryError> {
         let grant = self.grant_at(url, &upload.repository);
         let response = self.http.once(&|client| ask(client, &grant))?;
         let is_ours = response.url().origin() == self.base.origin();
@@ -490,8 +470,8 @@ impl<'a> Registry<'a> {
         }
     }
 
-    fn renew_by(&self, repository: &str, access: Access, refusal: &Response) -> Result<Grant, RegistryError> {
-        let place = place_of(refusal.url());
+    fn renew_by(&self, repository: &str, access: Access, refusal: &Response<'_>) -> Result<Grant, RegistryError> {
+        let place = refusal.place();
         let mut challenges = refusal.headers().get_all(WWW_AUTHENTICATE).iter();
         let challenge = challenges.find_map(|text| Challenge::parse(text.to_str().ok()?));
         let grant = match (challenge, &self.credentials) {
@@ -564,11 +544,11 @@ impl Grant {
     }
 }
 
-fn success(response: Response) -> Result<Response, RegistryError> {
+fn success(response: Response<'_>) -> Result<Response<'_>, RegistryError> {
     if response.status().is_success() { Ok(response) } else { Err(refused(&response).into()) }
 }
 
-fn header(response: &Response, name: &str) -> Option<String> {
+fn header(response: &Response<'_>, name: &str) -> Option<String> {
     response.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned)
 }
 

@@ -13,6 +13,7 @@ use airlift::format::OneLine;
 use airlift::pipeline::progress::Progress as _;
 use airlift::tao::address::Endpoint;
 use airlift::tao::api::{Api, ApiError};
+use airlift::tao::http::HttpError;
 use airlift::tao::register::{Landed, RegisterError, Registered, Standing, Visible};
 use airlift::tao::weights::Found;
 use serde_json::{Value, json};
@@ -162,7 +163,7 @@ impl From<RegisterError> for Failure {
 
 impl From<ApiError> for Failure {
     fn from(error: ApiError) -> Failure {
-        if let ApiError::Stopped = error {
+        if let ApiError::Http(HttpError::Stopped) = error {
             return Failure::interrupted();
         }
         Failure::new(error.class(), chain(&error), remedy::of_api(&error))

@@ -1,16 +1,19 @@
 //! Questions to a server, asked again where that may help.
 
-use crate::error::Class;
+mod error;
+mod response;
+
+pub use error::HttpError;
+pub use response::Response;
+
 use crate::machine::Machine;
 use reqwest::Certificate;
 use reqwest::StatusCode;
-use reqwest::blocking::{Client, ClientBuilder, RequestBuilder, Response};
+use reqwest::blocking::{Client, ClientBuilder, RequestBuilder};
 use reqwest::header::{HeaderMap, RETRY_AFTER};
 use reqwest::redirect::{Action, Attempt, Policy};
 use serde::de::DeserializeOwned;
-use std::error::Error;
-use std::io::Read as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 /// Longest answer that is no file, in bytes.
@@ -38,102 +41,6 @@ pub struct Patience {
 impl Default for Patience {
     fn default() -> Patience {
         Patience { connect_ms: 15_000, stall_ms: 120_000, attempt_count: 8, pause_ms: 500 }
-    }
-}
-
-/// Why a question got no answer.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum HttpError {
-    /// The client can't be made.
-    #[error("cannot set up HTTP")]
-    Setup(#[source] reqwest::Error),
-    /// The file of authorities can't be read.
-    #[error("cannot read the authorities in {path}", path = .path.display())]
-    Authorities {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
-    /// No answer, however often it was asked.
-    #[error("{place} does not answer")]
-    Unreachable {
-        /// The address, without what may be secret in it.
-        place: String,
-        /// The last attempt.
-        source: reqwest::Error,
-    },
-    /// Nobody who is trusted vouches for the server.
-    #[error("the certificate of {place} is refused")]
-    CertificateRefused {
-        /// The address, without what may be secret in it.
-        place: String,
-        /// Why.
-        source: reqwest::Error,
-    },
-    /// The key or token is not accepted.
-    #[error("{place} refuses the key: {status}")]
-    KeyRefused {
-        /// The address, without what may be secret in it.
-        place: String,
-        /// The status, 401 or 403.
-        status: u16,
-    },
-    /// The server has no such thing.
-    #[error("{place} is not there")]
-    NotFound {
-        /// The address, without what may be secret in it.
-        place: String,
-    },
-    /// Another status than one of success.
-    #[error("{place} answers {status}")]
-    Status {
-        /// The address, without what may be secret in it.
-        place: String,
-        /// The status.
-        status: u16,
-    },
-    /// The answer is longer than any that is needed.
-    #[error("the answer of {place} is longer than {ANSWER_LEN_MAX} bytes")]
-    TooLong {
-        /// The address, without what may be secret in it.
-        place: String,
-    },
-    /// The connection broke in the middle of the answer, however often it was asked.
-    #[error("the answer of {place} broke off")]
-    BrokenOff {
-        /// The address, without what may be secret in it.
-        place: String,
-        /// The last attempt.
-        source: std::io::Error,
-    },
-    /// The answer can't be read.
-    #[error("the answer of {place} is not what was asked for")]
-    NotAnswer {
-        /// The address, without what may be secret in it.
-        place: String,
-        /// Why.
-        source: serde_json::Error,
-    },
-    /// A person asked to stop.
-    #[error("stopped by a signal")]
-    Stopped,
-}
-
-impl HttpError {
-    /// Returns whose problem it is.
-    pub fn class(&self) -> Class {
-        match self {
-            HttpError::Setup(_) => Class::Failed,
-            HttpError::Authorities { source, .. } => Class::of_io(source),
-            HttpError::Unreachable { .. }
-            | HttpError::BrokenOff { .. }
-            | HttpError::Status { status: 429 | 500.., .. } => Class::Unavailable,
-            HttpError::KeyRefused { .. } | HttpError::CertificateRefused { .. } => Class::Refused,
-            HttpError::Stopped => Class::Interrupted,
-            _ => Class::Failed,
-        }
     }
 }
 
@@ -201,34 +108,36 @@ impl<'a> Http<'a> {
         &self,
         ask: &dyn Fn(&Client) -> RequestBuilder,
     ) -> Result<(T, HeaderMap), HttpError> {
-        let mut attempt = 1;
+        let mut vain_count = 0;
         loop {
-            let response = self.response(ask)?;
-            let (place, headers) = (place_of(response.url()), response.headers().clone());
-            let mut bytes = Vec::new();
-            match response.take(ANSWER_LEN_MAX + 1).read_to_end(&mut bytes) {
-                Ok(_) if bytes.len() as u64 > ANSWER_LEN_MAX => return Err(HttpError::TooLong { place }),
-                Ok(_) => {
+            let response = self.response_after(ask, &mut vain_count)?;
+            let (place, headers) = (response.place(), response.headers().clone());
+            match response.bytes(ANSWER_LEN_MAX) {
+                Ok(bytes) => {
                     let value = serde_json::from_slice(&bytes);
                     return value
                         .map(|value| (value, headers))
                         .map_err(|source| HttpError::NotAnswer { place, source });
                 }
-                Err(source) if attempt >= self.patience.attempt_count => {
-                    return Err(HttpError::BrokenOff { place, source });
-                }
-                Err(_) => self.wait_after(attempt)?,
+                Err(HttpError::BrokenOff { .. }) if vain_count + 1 < self.patience.attempt_count => vain_count += 1,
+                Err(error) => return Err(error),
             }
-            attempt += 1;
+            self.wait_after(vain_count)?;
         }
     }
 
     /// Returns a response of success, asking again where that may help; its body is not read yet.
+    /// `vain_count` is how often in a row nothing came: it is raised by what is asked here in vain, and who
+    /// reads the body goes on counting.
     ///
     /// # Errors
     /// There is none.
-    pub fn response(&self, ask: &dyn Fn(&Client) -> RequestBuilder) -> Result<Response, HttpError> {
-        let response = self.answer(ask)?;
+    pub fn response_after(
+        &self,
+        ask: &dyn Fn(&Client) -> RequestBuilder,
+        vain_count: &mut u32,
+    ) -> Result<Response<'a>, HttpError> {
+        let response = self.answer_after(ask, vain_count)?;
         if response.status().is_success() { Ok(response) } else { Err(refused(&response)) }
     }
 
@@ -236,22 +145,25 @@ impl<'a> Http<'a> {
     ///
     /// # Errors
     /// There is none.
-    pub fn answer(&self, ask: &dyn Fn(&Client) -> RequestBuilder) -> Result<Response, HttpError> {
-        let mut attempt = 1;
+    pub fn answer(&self, ask: &dyn Fn(&Client) -> RequestBuilder) -> Result<Response<'a>, HttpError> {
+        self.answer_after(ask, &mut 0)
+    }
+
+    fn answer_after(
+        &self,
+        ask: &dyn Fn(&Client) -> RequestBuilder,
+        vain_count: &mut u32,
+    ) -> Result<Response<'a>, HttpError> {
         loop {
-            let is_last = attempt >= self.patience.attempt_count;
-            let wait = match ask(&self.client).send() {
-                Ok(response) if !is_last && may_pass(response.status()) => {
-                    retry_after(response.headers()).unwrap_or_else(|| self.pause(attempt))
-                }
+            let is_last = *vain_count + 1 >= self.patience.attempt_count;
+            let wait = match self.once(ask) {
+                Ok(response) if !is_last && may_pass(response.status()) => retry_after(response.headers()),
                 Ok(response) => return Ok(response),
-                Err(error) if is_last || error.is_builder() || error.is_redirect() || is_about_certificate(&error) => {
-                    return Err(no_answer(error));
-                }
-                Err(_) => self.pause(attempt),
+                Err(error) if is_last || !error.may_pass() => return Err(error),
+                Err(_) => None,
             };
-            self.wait(wait)?;
-            attempt += 1;
+            *vain_count += 1;
+            self.wait(wait.unwrap_or_else(|| self.pause(*vain_count)))?;
         }
     }
 
@@ -259,8 +171,8 @@ impl<'a> Http<'a> {
     ///
     /// # Errors
     /// There is no answer.
-    pub fn once(&self, ask: &dyn Fn(&Client) -> RequestBuilder) -> Result<Response, HttpError> {
-        ask(&self.client).send().map_err(unreachable)
+    pub fn once(&self, ask: &dyn Fn(&Client) -> RequestBuilder) -> Result<Response<'a>, HttpError> {
+        Response::to(ask(&self.client), Duration::from_millis(self.patience.stall_ms), self.is_stopped)
     }
 
     /// Returns how often a question is asked at most.
@@ -308,43 +220,14 @@ fn may_pass(status: StatusCode) -> bool {
     status.is_server_error() || matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT)
 }
 
-fn no_answer(error: reqwest::Error) -> HttpError {
-    let place = error.url().map(place_of).unwrap_or_default();
-    let is_about_certificate = is_about_certificate(&error);
-    let source = error.without_url();
-    if is_about_certificate {
-        HttpError::CertificateRefused { place, source }
-    } else {
-        HttpError::Unreachable { place, source }
-    }
-}
-
-/// Tells whether an error is that of a certificate, which does not pass. Its cause may lie in an error of IO.
-fn is_about_certificate(error: &reqwest::Error) -> bool {
-    let mut cause: Option<&(dyn Error + 'static)> = Some(error);
-    while let Some(error) = cause {
-        if matches!(error.downcast_ref(), Some(rustls::Error::InvalidCertificate(_))) {
-            return true;
-        }
-        let payload = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
-        cause = payload.map(|payload| payload as &(dyn Error + 'static)).or_else(|| error.source());
-    }
-    false
-}
-
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let seconds: u64 = headers.get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
     Some(Duration::from_secs(seconds.min(RETRY_AFTER_S_MAX)))
 }
 
-fn unreachable(error: reqwest::Error) -> HttpError {
-    let place = error.url().map(place_of).unwrap_or_default();
-    HttpError::Unreachable { place, source: error.without_url() }
-}
-
 /// Returns why a response is none of success.
-pub(in crate::tao) fn refused(response: &Response) -> HttpError {
-    let place = place_of(response.url());
+pub(in crate::tao) fn refused(response: &Response<'_>) -> HttpError {
+    let place = response.place();
     match response.status().as_u16() {
         status @ (401 | 403) => HttpError::KeyRefused { place, status },
         404 => HttpError::NotFound { place },

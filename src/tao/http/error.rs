@@ -1,0 +1,135 @@
+//! Why a question got no answer.
+
+use super::place_of;
+use crate::error::Class;
+use std::error::Error;
+use std::path::PathBuf;
+
+/// Why a question got no answer.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum HttpError {
+    /// The client can't be made.
+    #[error("cannot set up HTTP")]
+    Setup(#[source] reqwest::Error),
+    /// The file of authorities can't be read.
+    #[error("cannot read the authorities in {path}", path = .path.display())]
+    Authorities {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// No answer, however often it was asked.
+    #[error("{place} does not answer")]
+    Unreachable {
+        /// The address, without what may be secret in it.
+        place: String,
+        /// The last attempt.
+        source: reqwest::Error,
+    },
+    /// Nobody who is trusted vouches for the server.
+    #[error("the certificate of {place} is refused")]
+    CertificateRefused {
+        /// The address, without what may be secret in it.
+        place: String,
+        /// Why.
+        source: reqwest::Error,
+    },
+    /// The key or token is not accepted.
+    #[error("{place} refuses the key: {status}")]
+    KeyRefused {
+        /// The address, without what may be secret in it.
+        place: String,
+        /// The status, 401 or 403.
+        status: u16,
+    },
+    /// The server has no such thing.
+    #[error("{place} is not there")]
+    NotFound {
+        /// The address, without what may be secret in it.
+        place: String,
+    },
+    /// Another status than one of success.
+    #[error("{place} answers {status}")]
+    Status {
+        /// The address, without what may be secret in it.
+        place: String,
+        /// The status.
+        status: u16,
+    },
+    /// The answer is longer than any that is needed.
+    #[error("the answer of {place} is longer than {max} bytes")]
+    TooLong {
+        /// The address, without what may be secret in it.
+        place: String,
+        /// How long it may be.
+        max: u64,
+    },
+    /// The connection broke in the middle of the answer, however often it was asked.
+    #[error("the answer of {place} broke off")]
+    BrokenOff {
+        /// The address, without what may be secret in it.
+        place: String,
+        /// The last attempt.
+        source: std::io::Error,
+    },
+    /// The answer can't be read.
+    #[error("the answer of {place} is not what was asked for")]
+    NotAnswer {
+        /// The address, without what may be secret in it.
+        place: String,
+        /// Why.
+        source: serde_json::Error,
+    },
+    /// A person asked to stop.
+    #[error("stopped by a signal")]
+    Stopped,
+}
+
+impl HttpError {
+    /// Returns whose problem it is.
+    pub fn class(&self) -> Class {
+        match self {
+            HttpError::Setup(_) => Class::Failed,
+            HttpError::Authorities { source, .. } => Class::of_io(source),
+            HttpError::Unreachable { .. }
+            | HttpError::BrokenOff { .. }
+            | HttpError::Status { status: 429 | 500.., .. } => Class::Unavailable,
+            HttpError::KeyRefused { .. } | HttpError::CertificateRefused { .. } => Class::Refused,
+            HttpError::Stopped => Class::Interrupted,
+            _ => Class::Failed,
+        }
+    }
+
+    /// Tells whether the same question may be answered later.
+    pub(super) fn may_pass(&self) -> bool {
+        matches!(self, HttpError::Unreachable { source, .. } if !source.is_builder() && !source.is_redirect())
+    }
+}
+
+impl From<reqwest::Error> for HttpError {
+    fn from(error: reqwest::Error) -> HttpError {
+        let place = error.url().map(place_of).unwrap_or_default();
+        let is_about_certificate = is_about_certificate(&error);
+        let source = error.without_url();
+        if is_about_certificate {
+            HttpError::CertificateRefused { place, source }
+        } else {
+            HttpError::Unreachable { place, source }
+        }
+    }
+}
+
+/// Tells whether an error is that of a certificate, which does not pass. Its cause may lie in an error of IO.
+fn is_about_certificate(error: &reqwest::Error) -> bool {
+    let mut cause: Option<&(dyn Error + 'static)> = Some(error);
+    while let Some(error) = cause {
+        if matches!(error.downcast_ref(), Some(rustls::Error::InvalidCertificate(_))) {
+            return true;
+        }
+        let payload = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+        cause = payload.map(|payload| payload as &(dyn Error + 'static)).or_else(|| error.source());
+    }
+    false
+}

@@ -22,6 +22,8 @@
 //! | [`values`] | what a deployment has to be told |
 //! | [`weights`] | which files the platform finds for an entry |
 
+mod config_env;
+
 pub mod address;
 pub mod api;
 pub mod architectures;

@@ -1,5 +1,6 @@
 //! Where the models lie in the bucket: the same path for the platform and for what lands there (A-96 to A-98).
 
+use super::config_env::{Written, assignments};
 use crate::error::Class;
 use crate::format::head::Head;
 use crate::format::{Name, Shown};
@@ -208,13 +209,13 @@ impl Said {
     pub fn by_config_env(path: &Path) -> Result<Said, ModelRegistryError> {
         let text = read_text(path)?;
         let mut found = None;
-        for (index, line) in text.lines().enumerate() {
-            let line = line.trim_start();
-            let line = line.strip_prefix("export ").map_or(line, str::trim_start);
-            let Some(value) = line.strip_prefix(VARIABLE).and_then(|rest| rest.strip_prefix('=')) else { continue };
-            let not_written_out = || ModelRegistryError::NotWrittenOut { path: path.to_owned(), line: index + 1 };
+        // Lines that set nothing are no matter of ours.
+        for line in assignments(&text).flatten().filter(|line| line.name == VARIABLE) {
+            let literal = line.value.and_then(Written::literal);
+            let not_written_out =
+                || ModelRegistryError::NotWrittenOut { path: path.to_owned(), line: line.line_number };
             // The last one counts, as in a shell.
-            found = Some(written_out(value).ok_or_else(not_written_out)?);
+            found = Some(literal.ok_or_else(not_written_out)?);
         }
         let text = found.ok_or_else(|| ModelRegistryError::NotInFile { path: path.to_owned() })?;
         Said::new(text, Source::File(path.to_owned()))
@@ -310,18 +311,6 @@ fn read_text(path: &Path) -> Result<String, ModelRegistryError> {
         .map_err(|source| ModelRegistryError::Unreadable { path: path.to_owned(), source })?;
     let text = String::from_utf8(bytes).ok().filter(|text| text.len() as u64 <= SETTINGS_LEN_MAX);
     text.ok_or_else(|| ModelRegistryError::NoText { path: path.to_owned() })
-}
-
-/// Returns the value that a shell would give a variable; nothing where it would have to work it out.
-fn written_out(value: &str) -> Option<&str> {
-    let quote = value.chars().next().filter(|first| ['"', '\''].contains(first));
-    let (inner, rest) = match quote {
-        Some(quote) => value[1..].split_once(quote)?,
-        None => value.split_at(value.find(char::is_whitespace).unwrap_or(value.len())),
-    };
-    let is_literal = quote == Some('\'') || !inner.contains(['$', '`', '\\', '"', '\'']);
-    let is_over = rest.trim().is_empty() || rest.starts_with(char::is_whitespace) && rest.trim_start().starts_with('#');
-    Some(inner).filter(|_| is_literal && is_over)
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use super::image_name::{ImageName, ImageNameError};
 use crate::error::Class;
 use crate::format::Shown;
+use crate::tao::config_env::{Assignment, Written, assignments, is_name};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
@@ -114,25 +115,19 @@ pub struct Deployment {
 pub fn parse_env(bytes: &[u8]) -> Result<Vec<(String, String)>, DeploymentError> {
     let text = text(bytes)?;
     let mut variables: Vec<(String, String)> = Vec::new();
-    for (index, line) in text.lines().enumerate() {
-        let line = line.trim();
-        if line.is_empty() || line.starts_with('#') {
-            continue;
-        }
-        let bad = || DeploymentError::BadLine { line_number: index + 1 };
-        let line = line.strip_prefix("export ").unwrap_or(line).trim_start();
-        let (name, value) = line.split_once('=').ok_or_else(bad)?;
-        if !is_name(name) {
-            return Err(bad());
-        }
-        let value = match unquoted(value).ok_or_else(bad)? {
-            Written::Literal(text) => text.to_owned(),
-            Written::Open(text) => match (Substitution { variables: &variables, place: name }).apply(text, 0) {
-                Ok(value) => value,
-                // What the shell alone can tell has no value here, which is an error where an image needs it.
-                Err(_) if !name.starts_with(IMAGE_PREFIX) => continue,
-                Err(error) => return Err(error),
-            },
+    for line in assignments(text) {
+        let bad = |line_number| DeploymentError::BadLine { line_number };
+        let Assignment { line_number, name, value } = line.map_err(bad)?;
+        let value = match value.ok_or_else(|| bad(line_number))? {
+            Written::Single(text) => text.to_owned(),
+            Written::Double(text) | Written::Bare(text) => {
+                match (Substitution { variables: &variables, place: name }).apply(text, 0) {
+                    Ok(value) => value,
+                    // What the shell alone can tell has no value here, which is an error where an image needs it.
+                    Err(_) if !name.starts_with(IMAGE_PREFIX) => continue,
+                    Err(error) => return Err(error),
+                }
+            }
         };
         if variables.len() >= VARIABLE_COUNT_MAX {
             return Err(DeploymentError::TooMany { what: "variables", max: VARIABLE_COUNT_MAX });
@@ -147,30 +142,6 @@ fn text(bytes: &[u8]) -> Result<&str, DeploymentError> {
         return Err(DeploymentError::TooLong);
     }
     std::str::from_utf8(bytes).map_err(|_| DeploymentError::NotUtf8)
-}
-
-/// A value as it stands in a file.
-enum Written<'a> {
-    /// Nothing is put into it.
-    Literal(&'a str),
-    /// Variables are put into it.
-    Open(&'a str),
-}
-
-fn unquoted(value: &str) -> Option<Written<'_>> {
-    let value = value.trim();
-    let Some(quote) = value.chars().next().filter(|c| matches!(c, '\'' | '"')) else {
-        return Some(Written::Open(value.split_once(" #").map_or(value, |(text, _)| text).trim_end()));
-    };
-    let (text, behind) = value[1..].split_once(quote)?;
-    let behind = behind.trim_start();
-    let is_ended = behind.is_empty() || behind.starts_with('#');
-    is_ended.then_some(if quote == '\'' { Written::Literal(text) } else { Written::Open(text) })
-}
-
-fn is_name(text: &str) -> bool {
-    let is_inner = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
-    !text.is_empty() && text.bytes().all(is_inner) && !text.starts_with(|c: char| c.is_ascii_digit())
 }
 
 impl Deployment {

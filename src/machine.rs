@@ -4,10 +4,11 @@
 //! in front of it lets a test see every step and fail any of them, and so know every state in which a
 //! power cut can leave a disk.
 
-use rustix::fs::FlockOperation;
+use rustix::fs::{FlockOperation, Mode, OFlags};
 use std::fmt;
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, IoSlice, Read as _, Seek as _, SeekFrom};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::{DirBuilderExt as _, FileExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -266,6 +267,20 @@ impl Machine {
         }
     }
 
+    /// Locks a directory for as long as the result lives, without a file in it; nothing where another process
+    /// or value holds it. Where the file system has no locks, a person sees to it.
+    ///
+    /// # Errors
+    /// The directory can't be opened.
+    pub fn lock_directory(&self, path: &Path) -> io::Result<Option<Lock>> {
+        let options = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let directory = File::from(rustix::fs::open(path, options, Mode::empty())?);
+        match rustix::fs::flock(&directory, FlockOperation::NonBlockingLockExclusive) {
+            Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
+            _ => Ok(Some(Lock(directory))),
+        }
+    }
+
     /// Returns a file that has no name, and so nothing that outlives a crash.
     pub fn nameless(&self, file: File) -> MachineFile {
         Machine::default().file(file, Path::new(""), 0)
@@ -300,9 +315,15 @@ pub fn read_limited(path: &Path, len_max: u64) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// A locked file; free again when this is dropped.
+/// A locked file or directory; free again when this is dropped.
 #[derive(Debug)]
 pub struct Lock(File);
+
+impl AsFd for Lock {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
 
 impl Drop for Lock {
     fn drop(&mut self) {

@@ -1,6 +1,7 @@
 //! Container images, from a real registry through a bundle into another one.
 
 use crate::fixture::{STREAM, sign, signer};
+use crate::hostile::faults::{Act, Fault, set};
 use crate::program::{Transcript, airlift, files_below, flip, shown, signer_line};
 use crate::registry::{LOGIN, Open, Registry, skopeo};
 use airlift::format::Sha256;
@@ -620,6 +621,48 @@ fn the_folder_of_the_vendors_scripts_is_written_and_read() {
     assert_eq!(added.code, 0, "{}", added.err);
     assert!(added.err.contains("stray.tar"), "{}", added.err);
     assert_eq!(files_below(&layout), files_below(&carried.layout()));
+}
+
+#[test]
+fn the_folder_of_the_vendors_scripts_names_whole_archives_alone_killed_at_any_moment() {
+    let (carried, top) = (Carried::shared(), tempfile::tempdir().expect("a directory"));
+    let whole = top.path().join("whole");
+    let load = |folder: &Path| {
+        let two = ["--only", &image_name("1.0"), "--only", &image_name("1.1")];
+        carried.command("load", &carried.bundle(), &[&["--compat", shown(folder)], &two[..]].concat())
+    };
+    let written = Transcript::of(load(&whole));
+    assert_eq!(written.code, 0, "{}", written.err);
+    let whole = files_below(&whole);
+    assert_eq!(whole.len(), 3, "{:?}", whole.keys());
+    let mut killed_count = 0;
+    for (call, step) in [("write", 5), ("sync", 1), ("rename", 1)] {
+        for from in (1..).step_by(step) {
+            let folder = top.path().join(format!("{call}-{from}"));
+            let mut faulty = load(&folder);
+            set(&mut faulty, &Fault { call, path: shown(&folder), from, every: 0, act: Act::Lose });
+            if faulty.output().expect("run").status.success() {
+                break;
+            }
+            killed_count += 1;
+            let mut left = if folder.exists() { files_below(&folder) } else { BTreeMap::new() };
+            left.remove(".airlift-load");
+            assert!(left.iter().all(|(name, bytes)| whole[name] == *bytes), "{call} {from}: {:?}", left.keys());
+            assert!(!left.contains_key("manifest.json") || left == whole, "{call} {from}: {:?}", left.keys());
+            assert_eq!(Transcript::of(load(&folder)).code, 0, "{call} {from}");
+            assert!(files_below(&folder) == whole, "{call} {from}");
+            fs::remove_dir_all(&folder).expect("removed");
+        }
+    }
+    assert!(killed_count > 10, "only {killed_count} steps");
+
+    let folder = top.path().join("held");
+    fs::create_dir(&folder).expect("made");
+    let held = fs::File::open(&folder).expect("opened");
+    held.lock().expect("locked");
+    let refused = Transcript::of(load(&folder));
+    assert_eq!(refused.code, 6, "{}", refused.err);
+    assert!(refused.error().contains("another command works in "), "{}", refused.err);
 }
 
 #[test]

@@ -16,7 +16,7 @@ use super::progress::Progress;
 use super::volumes::Volumes;
 use crate::error::Class;
 use crate::format::packs::VolumeNumber;
-use crate::machine::Machine;
+use crate::machine::{Lock, Machine};
 use crate::plan::media::{Room, Rooms, place};
 use record::{MediumRecord, Record};
 use small::{Small, SmallFiles};
@@ -186,7 +186,7 @@ struct Writer<'a> {
     usable: Vec<usize>,
     report: WriteReport,
     /// No other call writes this bundle.
-    _lock: Option<std::os::fd::OwnedFd>,
+    _lock: Option<Lock>,
 }
 
 impl<'a> Writer<'a> {

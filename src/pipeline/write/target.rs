@@ -3,15 +3,13 @@
 use super::WriteError;
 use crate::format::packs::VolumeNumber;
 use crate::format::{Digest, Head};
-use crate::machine::{Machine, MachineFile};
+use crate::machine::{Lock, Machine, MachineFile};
 use crate::media::{MediaError, Medium};
 use crate::pipeline::progress::Progress;
 use crate::plan::media::Room;
-use rustix::fs::{Advice, CWD, FlockOperation, Mode, OFlags, fadvise, flock, fstat, openat, statvfs};
-use rustix::io::Errno;
+use rustix::fs::{Advice, fadvise, fstat, statvfs};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write as _};
-use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
@@ -34,15 +32,10 @@ pub(super) fn identity_of(path: &Path) -> Option<Identity> {
 ///
 /// # Errors
 /// It is not there, or another call has locked it.
-pub(super) fn lock(path: &Path) -> Result<OwnedFd, WriteError> {
-    let no_medium = |error: Errno| WriteError::NoMedium { path: path.to_owned(), source: error.into() };
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let directory = openat(CWD, path, flags, Mode::empty()).map_err(no_medium)?;
-    match flock(&directory, FlockOperation::NonBlockingLockExclusive) {
-        Err(Errno::WOULDBLOCK) => Err(WriteError::InUse { path: path.to_owned() }),
-        // Some file systems have no locks; there a person sees to it.
-        _ => Ok(directory),
-    }
+pub(super) fn lock(path: &Path) -> Result<Lock, WriteError> {
+    let locked = Machine::default().lock_directory(path);
+    let locked = locked.map_err(|source| WriteError::NoMedium { path: path.to_owned(), source })?;
+    locked.ok_or_else(|| WriteError::InUse { path: path.to_owned() })
 }
 
 /// A medium that is to carry the bundle.
@@ -56,7 +49,7 @@ pub(super) struct Target {
     pub(super) medium: Option<Medium>,
     /// Which file system it is on.
     pub(super) device: u64,
-    lock: OwnedFd,
+    lock: Lock,
 }
 
 /// The volumes that a medium has already.

@@ -112,6 +112,11 @@ impl Loading<'_> {
     fn compat(&self, carried: &CarriedImages, dir: &Path) -> Result<ExportReport, Failure> {
         let (machine, list) = (Machine::default(), dir.join(SAVED_NAME));
         machine.make_directories(dir, 0o777).map_err(|error| Failure::io("make", dir, &error))?;
+        let lock = machine.lock_directory(dir).map_err(|error| Failure::io("lock", dir, &error))?;
+        let Some(_lock) = lock else {
+            let message = format!("another command works in {}", OneLine(dir.to_string_lossy()));
+            return Err(Failure::new(Class::Unavailable, message, "wait until that is done"));
+        };
         let earlier = if list.exists() { SavedDirectory::read(dir)?.archives } else { Vec::new() };
         let mut names: BTreeMap<String, &ImageName> = BTreeMap::new();
         for name in carried.images.iter().map(|one| &one.image.image_name) {

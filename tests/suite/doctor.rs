@@ -186,12 +186,33 @@ fn see_what_the_bucket_lacks(scene: &Scene) {
     assert!(told.out.contains(NEVER.0), "{}", told.out);
 }
 
+/// Entries with one value each that the platform loads, and that then breaks its listing for all.
+fn poisoned(good: &Value) -> [(&'static str, Value); 6] {
+    let mut late = good.clone();
+    late.as_object_mut().expect("an object").remove("created_on");
+    let with = |field: &str, value: Value| {
+        let mut entry = good.clone();
+        entry[field] = value;
+        entry
+    };
+    [
+        ("created_on is missing", late),
+        ("created_on is \"yesterday\"", with("created_on", json!("yesterday"))),
+        ("network_arch has \"resnet_152\"", with("network_arch", json!("resnet_152"))),
+        ("actions", with("actions", json!(["train", "fly"]))),
+        ("description", with("description", json!("d".repeat(1001)))),
+        ("base_experiment_metadata.model_card_link", with("base_experiment_metadata", json!({ "model_card_link": "no address" }))),
+    ]
+}
+
 fn see_what_breaks_lists(scene: &Scene) {
-    let mut poisoned = metadata(&MODELS);
-    poisoned[CLASSES.0].as_object_mut().expect("an object").remove("created_on");
-    scene.put_metadata(&poisoned);
-    let told = look(scene, &[]);
-    see(&told, 7, &["entries"], &format!("entry {}: created_on is missing", CLASSES.0), "correct the metadata");
+    for (what, bad) in poisoned(&entry(&CLASSES)) {
+        let mut all = metadata(&MODELS);
+        all[CLASSES.0] = bad;
+        scene.put_metadata(&all);
+        let told = look(scene, &[]);
+        see(&told, 7, &["entries"], &format!("entry {}: {what}", CLASSES.0), "correct the metadata");
+    }
 
     let mut bad = entry(&DETR);
     bad["network_arch"] = json!("resnet_152");
@@ -238,6 +259,24 @@ fn old_platform() -> String {
         }
     });
     url
+}
+
+#[test]
+fn what_would_break_lists_is_named_on_the_connected_side_and_is_not_packed() {
+    let top = tempfile::tempdir().expect("a directory");
+    let models = top.path().join("models");
+    for (what, bad) in poisoned(&tao::entry()) {
+        tao::write(&models, &bad, &["model.pth"]);
+        let told = Transcript::of(airlift(&["tao", "doctor", "--json", "--models", shown(&models)]));
+        let what = format!("entry {} of ptm_metadatas.json: {what}", tao::ID);
+        see(&told, 7, &["tree"], &what, "correct ");
+        let (root, out) = (format!("models={}", shown(&models)), top.path().join("bundle"));
+        let words = ["pack", &root, "--stream", "tao", "--counter", "1", "--profile", "tao", "--out", shown(&out)];
+        let refused = Transcript::of(airlift(&words));
+        assert_eq!(refused.code, 7, "{what}: {}", refused.err);
+        assert!(refused.err.contains(&what), "{}", refused.err);
+        assert!(!out.exists(), "{what}");
+    }
 }
 
 #[test]

@@ -201,7 +201,10 @@ fn poisoned(good: &Value) -> [(&'static str, Value); 6] {
         ("network_arch has \"resnet_152\"", with("network_arch", json!("resnet_152"))),
         ("actions", with("actions", json!(["train", "fly"]))),
         ("description", with("description", json!("d".repeat(1001)))),
-        ("base_experiment_metadata.model_card_link", with("base_experiment_metadata", json!({ "model_card_link": "no address" }))),
+        (
+            "base_experiment_metadata.model_card_link",
+            with("base_experiment_metadata", json!({ "model_card_link": "no address" })),
+        ),
     ]
 }
 

@@ -2,6 +2,7 @@
 //! API and a real store.
 
 use crate::hostile::faults::set_clock;
+use crate::platform::Platform;
 use crate::program::{Transcript, airlift, shown};
 use crate::register::{CLASSES, DETR, DINO, MODELS, NEVER, REGISTRY, SECRET, Scene, document, entry, metadata};
 use crate::tao;
@@ -10,11 +11,8 @@ use airlift::format::Proven;
 use airlift::store::{Attributes, Condition, IfMissing, Key, Store as _};
 use serde_json::{Value, json};
 use std::fs;
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::TcpListener;
 use std::path::Path;
 use std::process::Command;
-use std::thread;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 const DEAD: &str = "http://127.0.0.1:1";
@@ -157,8 +155,10 @@ fn see_what_is_said_wrongly(scene: &Scene) {
         }
     }
 
-    let old = old_platform();
-    let told = look(scene, &["--api", &old]);
+    let old = Platform::start_old(REGISTRY);
+    let told = scene.register(&["--api", &old.url()]);
+    assert!(told.code == 7 && told.error().contains("its version 7.0.1 or later"), "{}{}", told.out, told.err);
+    let told = look(scene, &["--api", &old.url()]);
     see(&told, 7, &["version", "listed"], "it is of version \"6.26.3\"", "use 7.0.1 or later");
 }
 
@@ -230,38 +230,6 @@ fn see_what_breaks_lists(scene: &Scene) {
     let what = format!("entry {} breaks its list, and is none of the metadata", DETR.0);
     see(&told, 7, &["list"], &what, "load that entry once more with good values");
     assert_eq!(not_looked(&told), ["listed"]);
-}
-
-/// Answers as 6.26.3 does: it lets in, says its version, and lists nothing.
-fn old_platform() -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    let url = format!("http://{}", listener.local_addr().expect("bound"));
-    thread::spawn(move || {
-        for stream in listener.incoming() {
-            let mut stream = BufReader::new(stream.expect("a question"));
-            let (mut first, mut body_len) = (String::new(), 0);
-            stream.read_line(&mut first).expect("read");
-            loop {
-                let mut line = String::new();
-                stream.read_line(&mut line).expect("read");
-                if let Some(len) = line.to_lowercase().strip_prefix("content-length:") {
-                    body_len = len.trim().parse().expect("a length");
-                }
-                if line.trim().is_empty() {
-                    break;
-                }
-            }
-            stream.read_exact(&mut vec![0; body_len]).expect("read");
-            let body = match first.split(' ').nth(1).expect("a path") {
-                "/api/v1/login" => r#"{"user_id": "u-1"}"#,
-                "/api/v1/version" => r#"{"version": "6.26.3"}"#,
-                _ => r#"{"experiments": []}"#,
-            };
-            let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", body.len());
-            stream.get_mut().write_all((head + body).as_bytes()).expect("written");
-        }
-    });
-    url
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! The platform's own API, from its own package, for tests.
 
-use crate::venv::{python, scripts};
+use crate::venv::{packages, python, scripts};
 use serde_json::{Value, json};
 use std::fs::{self, File};
 use std::io::{BufRead as _, BufReader, Write as _};
@@ -18,9 +18,22 @@ pub(crate) struct Platform {
 impl Platform {
     /// Starts a platform that looks for its models in this folder of any bucket.
     pub(crate) fn start(registry: &str) -> Platform {
+        Platform::start_by(Command::new(python("platform-venv", "requirements.txt")), registry)
+    }
+
+    /// Starts a platform of version 6.26.3, which loads models and lists none.
+    pub(crate) fn start_old(registry: &str) -> Platform {
+        let python = python("platform-venv", "requirements.txt");
+        let packages = packages("old-platform", "old-requirements.txt", &python);
+        let mut command = Command::new(python);
+        command.env("PYTHONPATH", packages);
+        Platform::start_by(command, registry)
+    }
+
+    fn start_by(mut command: Command, registry: &str) -> Platform {
         let directory = tempfile::tempdir().expect("a directory");
         let log = File::create(directory.path().join("log")).expect("created");
-        let mut child = Command::new(python("platform-venv", "requirements.txt"))
+        let mut child = command
             .arg(scripts().join("server.py"))
             .args(["--registry", registry])
             .env("PYTHONDONTWRITEBYTECODE", "1")

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The platform's own API of nvidia-tao-core 7.3.0, unchanged, on a free loopback port.
+"""The platform's own API of nvidia-tao-core, unchanged, on a free loopback port.
 
     server.py --registry /shared-storage/models
 

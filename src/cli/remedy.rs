@@ -109,6 +109,7 @@ pub(crate) fn of_pack(error: &PackError) -> &'static str {
             "rename or remove what is named; --skip-unsupported leaves out links, pipes and devices"
         }
         PackError::Walk(WalkError::Changed { .. }) => "let nothing write there, and repeat the command",
+        PackError::Walk(WalkError::BadRoot { .. }) => "correct that directory, or leave the root out",
         PackError::Walk(WalkError::OwnDirectory { .. }) => "name an --out outside the roots",
         error => of_class(error.class()),
     }
@@ -272,10 +273,9 @@ fn of_problem(problem: &Problem) -> &'static str {
 
 fn of_named_store(error: &StoreError) -> &'static str {
     match error {
-        StoreError::BadOption { option: "credentials", .. } => {
-            "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or name a file with --credentials-file"
+        StoreError::BadOption { option, .. } if *option != "credentials" => {
+            "airlift tao doctor --help shows how the store is named"
         }
-        StoreError::BadOption { .. } => "airlift tao doctor --help shows how the store is named",
         error => of_store(error),
     }
 }
@@ -321,8 +321,12 @@ pub(crate) fn of_import(error: &ImportError) -> &'static str {
         ImportError::Mapping(MappingError::Unmapped { .. }) => {
             "add --map ROOT=PREFIX/, or --map ROOT=- to leave it out"
         }
-        ImportError::Mapping(MappingError::NoSuchRoot { .. }) => "airlift ls BUNDLE shows the roots",
-        ImportError::NothingLast { .. } => "airlift ls BUNDLE shows the files; a glob matches the path below the root",
+        ImportError::Mapping(MappingError::NoSuchRoot { .. }) => {
+            "airlift ls BUNDLE --allowed-signers FILE shows the roots"
+        }
+        ImportError::NothingLast { .. } => {
+            "airlift ls BUNDLE --allowed-signers FILE shows the files; a glob matches the path below the root"
+        }
         ImportError::Mapping(_) => "choose other prefixes with --map",
         ImportError::Trust(error) => of_trust(error),
         ImportError::Release(ReleaseError::NotEnrolled { .. }) => "if it is to be taken up here, add --enrol",
@@ -338,6 +342,9 @@ pub(crate) fn of_store(error: &StoreError) -> &'static str {
         StoreError::BucketMissing { .. } => "name another one, or add --create-bucket",
         StoreError::PlainHttp { .. } => "use https, or add --plain-http",
         StoreError::CertificateRefused { .. } => "name the right authority with --ca-file",
+        StoreError::BadOption { option: "credentials", .. } => {
+            "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or name a file with --credentials-file"
+        }
         StoreError::BadOption { .. } => "airlift import --help shows how the store is named",
         error => of_class(error.class()),
     }

@@ -47,7 +47,7 @@ pub enum RowRule {
         found: usize,
     },
     /// the first row is the header.
-    #[error("the first row is the header, and this one names a model")]
+    #[error("the first row is the header, displayName,ngc_path,network_arch,is_backbone, and this one names a model")]
     NoHeader,
     /// the name is not empty and not too long.
     #[error("the name has {found} characters, not 1 to {NAME_COUNT_MAX}")]

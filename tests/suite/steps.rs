@@ -109,6 +109,59 @@ fn both_sides_are_done_from_one_file_and_what_is_done_is_not_done_again() {
 }
 
 #[test]
+fn what_is_packed_anew_is_signed_and_written_anew() {
+    let place = Place::new();
+    place.write_steps(1);
+    fs::rename(place.path("stick"), place.path("away")).expect("renamed");
+    let told = place.call("export", &["--json"]);
+    assert_eq!(steps(&told).last().expect("a step").0, "write", "{}", told.err);
+    assert_ne!(told.code, 0);
+    fs::remove_dir_all(place.path("bundles")).expect("removed");
+    fs::rename(place.path("away"), place.path("stick")).expect("renamed");
+    let told = place.call("export", &["--json"]);
+    assert_eq!(told.code, 0, "{}", told.err);
+    assert_eq!(steps(&told), [all(&EXPORT[..2], "done before"), all(&EXPORT[2..], "done")].concat());
+    let carried = files_below(&place.path("stick"));
+    assert!(carried.keys().any(|path| path.starts_with("tao-1/signatures/")), "{:?}", carried.keys());
+    // A signature that is gone is made again, and written.
+    fs::remove_dir_all(place.path("bundles/tao-1/signatures")).expect("removed");
+    let told = place.call("export", &["--json"]);
+    assert_eq!(told.code, 0, "{}", told.err);
+    assert_eq!(steps(&told), [all(&EXPORT[..3], "done before"), all(&EXPORT[3..], "done")].concat());
+}
+
+#[test]
+fn a_medium_with_two_releases_gives_the_one_that_the_file_names() {
+    let place = Place::new();
+    for counter in [1, 2] {
+        place.write_steps(counter);
+        assert_eq!(place.call("export", &[]).code, 0);
+    }
+    for counter in [1, 2] {
+        place.write_steps(counter);
+        let told = place.call("land", &[]);
+        assert_eq!(told.code, 0, "{}", told.err);
+        assert!(told.err.contains(&format!(" stick/tao-{counter}\nstep 2 of 2: ")), "{}", told.err);
+    }
+}
+
+#[test]
+fn images_stay_in_the_bundle_for_their_own_commands() {
+    let place = Place::new();
+    place.write_steps(1);
+    let file = place.path("tao.toml");
+    let text = fs::read_to_string(&file).expect("read").replace("[fetch]", "images = \"images\"\n[fetch]");
+    fs::write(&file, text).expect("written");
+    fs::create_dir(place.path("images")).expect("made");
+    fs::write(place.path("images/index.json"), "{}").expect("written");
+    assert_eq!(place.call("export", &[]).code, 0);
+    let told = place.call("land", &[]);
+    assert_eq!(told.code, 0, "{}", told.err);
+    assert!(told.err.contains("root images lands nowhere: airlift images push or load"), "{}", told.err);
+    assert!(!files_below(&place.path("store")).keys().any(|key| key.contains("index.json")));
+}
+
+#[test]
 fn a_step_that_fails_says_why_once_and_how_to_go_on() {
     let place = Place::new();
     place.write_steps(1);
@@ -146,6 +199,20 @@ fn a_file_that_no_step_understands_is_refused_with_its_line() {
             "line 5: \"colour\" is no option of any step",
         ),
         ("[release]\ncounter = 1\n", "the table release has no stream"),
+        (
+            "[release]\nstream = 'a'\ncounter = 1\nbundles = 'b'\n[roots]\nmodel = 'm'\n",
+            "line 6: \"model\" is nothing that roots has; write one of models, datasets, images",
+        ),
+        ("[release]\nstream = 'a'\ncounter = 1\nbundles = 'b'\n", "the table roots has no models = \"...\""),
+        (
+            "[release]\nstream = 'a'\ncounter = 1\nbundles = 'b'\n[roots]\nmodels = 'm'\n[sign]\nkey = ['k']\n",
+            "the table sign has no keys = [\"...\"]; add that line, or remove the table",
+        ),
+        (
+            "[release]\nstream = 'a'\ncounter = 1\nbundles = 'b'\n[roots]\nmodels = 'm'\n[write]\nmedai = ['k']\n",
+            "the table write has no media",
+        ),
+        ("[release]\nstream = 'a'\n", "the table release has no counter = 1"),
         ("[releases]\n", "line 1: \"releases\" is no table"),
         ("stream = 'a'\n", "line 1: \"stream\" stands in no table"),
         ("[fetch]\nngc_token = 'x'\n", "line 2: \"ngc_token\" is no option: a secret does not belong in this file"),

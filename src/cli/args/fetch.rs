@@ -1,5 +1,6 @@
 //! Arguments of `fetch`.
 
+use clap::ArgGroup;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
@@ -10,21 +11,22 @@ Examples:
   airlift fetch --csv models.csv --org-teams nvidia/tao --out ./airgapped-models
   airlift fetch --csv models.csv --out ./airgapped-models --dry-run
 
-Keys: PTM_API_KEY or NGC_API_KEY, or --ngc-key-file; HF_TOKEN, or --hf-token-file. HF_ENDPOINT names
-another hub. Proxies come from HTTPS_PROXY, HTTP_PROXY and NO_PROXY. Repeating the command goes on
+Keys: PTM_API_KEY or NGC_API_KEY, or --ngc-key-file; HF_TOKEN, or --hf-token-file. HF_ENDPOINT names \
+another hub. Proxies come from HTTPS_PROXY, HTTP_PROXY and NO_PROXY. Repeating the command goes on \
 where it was stopped.";
 
 /// Arguments of `fetch`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
+#[command(group = ArgGroup::new("models").required(true).multiple(true).args(["csv", "org_teams", "every_org"]))]
 pub(crate) struct FetchArgs {
     /// CSV file of models: display name, path, architecture and whether it is a backbone
-    #[arg(long, value_name = "FILE", required_unless_present_any = ["org_teams", "every_org"])]
+    #[arg(long, value_name = "FILE")]
     pub(crate) csv: Option<PathBuf>,
-    /// Also what these organisations and teams have: ORG or ORG/TEAM, with commas
+    /// What these organisations and teams have: ORG or ORG/TEAM, with commas
     #[arg(long, value_name = "LIST", value_delimiter = ',')]
     pub(crate) org_teams: Vec<String>,
-    /// Also what every organisation of the key has
+    /// What every organisation of the key has
     #[arg(long, conflicts_with = "org_teams")]
     pub(crate) every_org: bool,
     /// Only models for these architectures, with commas

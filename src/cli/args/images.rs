@@ -67,7 +67,7 @@ Examples:
   airlift images list --config-env config.env --compose docker-compose.yaml
   airlift images list --config-env config.env --compose docker-compose.yaml --have ./images
 
-Marked are the images that the vendor's scripts forget, and tags that may mean another image
+Marked are the images that the vendor's scripts forget, and tags that may mean another image \
 tomorrow. With --have, images that the layout lacks end the command as incomplete (5).";
 
 /// Arguments of `images list`.
@@ -87,7 +87,7 @@ Examples:
   airlift images fetch --config-env config.env --compose docker-compose.yaml --out ./images
   airlift images fetch nginx:alpine --out ./images --platform linux/arm64 --dry-run
 
-Credentials come from the file that docker login writes; credential helpers are not asked. Repeating
+Credentials come from the file that docker login writes; credential helpers are not asked. Repeating \
 the command goes on where it was stopped.";
 
 /// Arguments of `images fetch`.
@@ -141,7 +141,7 @@ Examples:
   airlift images push /media/a /media/b --to registry.enclave/tao --only mongo:7 \\
       --stream tao --allowed-signers signers
 
-An image keeps its repository and tag, and its registry gives way to what --to names. What the
+An image keeps its repository and tag, and its registry gives way to what --to names. What the \
 registry has already is not sent again.";
 
 /// Arguments of `images push`.

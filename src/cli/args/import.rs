@@ -6,7 +6,7 @@ use super::tao::PlatformArgs;
 use airlift::format::Name;
 use airlift::pipeline::globs::Glob;
 use airlift::pipeline::import::{Destination, OnExisting, Prefix};
-use clap::ValueEnum;
+use clap::{ArgGroup, ValueEnum};
 use std::num::{NonZeroU64, NonZeroUsize};
 use std::path::PathBuf;
 
@@ -14,7 +14,7 @@ const IMPORT_EXAMPLES: &str = "\
 Examples:
   airlift import /media/stick --stream tao --allowed-signers signers \\
       --to s3://tao-storage --endpoint https://seaweed:8333 --ca-file ca.pem \\
-      --map models=shared-storage/ptm/airgapped-models/ --map datasets=data/ --enrol --create-bucket
+      --map models=shared-storage/models/ --map datasets=data/ --enrol --create-bucket
   airlift import /media/a /media/b --stream tao --allowed-signers signers --to dir:./store \\
       --map models=models/ --map datasets=-
   airlift import /media/stick --stream tao --allowed-signers signers --to dir:./store \\
@@ -23,7 +23,7 @@ Examples:
       --to s3://tao-storage --endpoint https://seaweed:8333 --ca-file ca.pem \\
       --profile tao --config-env ./config.env --enrol --create-bucket
 
-Credentials come from the usual AWS environment variables and files, or --credentials-file; never
+Credentials come from the usual AWS environment variables and files, or --credentials-file; never \
 from an option.";
 
 /// Arguments of `import`.
@@ -35,7 +35,7 @@ pub(crate) struct ImportArgs {
     pub(crate) target: TargetArgs,
     #[command(flatten)]
     pub(crate) media: MediaArgs,
-    /// Take up the stream for the first time
+    /// Accept this stream in this store for the first time; needed once
     #[arg(long)]
     pub(crate) enrol: bool,
     /// Create the bucket if it is not there
@@ -53,10 +53,10 @@ pub(crate) struct ImportArgs {
     /// Only plan: read, judge and tell
     #[arg(long)]
     pub(crate) dry_run: bool,
-    /// Sign the receipt with this key file, through ssh-keygen
+    /// Sign the receipt, the record of the import in the store, with this key file, through ssh-keygen
     #[arg(long, value_name = "KEY")]
     pub(crate) receipt_key: Option<PathBuf>,
-    /// Packs that are decoded at a time, about 52 MiB each
+    /// Parts of the bundle that are decoded at a time, about 52 MiB each
     #[arg(long, value_name = "N", default_value = "2")]
     pub(crate) workers: NonZeroUsize,
     /// Most bytes a second that go to the store, such as 50MiB
@@ -94,13 +94,14 @@ pub(crate) struct AbortArgs {
 
 /// What goes where: the bundle, who vouches for it, and the store.
 #[derive(Debug, clap::Args)]
+#[command(group = ArgGroup::new("landing").required(true).multiple(true).args(["map", "profile"]))]
 pub(crate) struct TargetArgs {
     #[command(flatten)]
     pub(crate) places: PlacesArgs,
     #[command(flatten)]
     pub(crate) trust: TrustArgs,
     /// Where a root lands: key prefix that ends in '/', or - to leave the root out
-    #[arg(long, value_name = "ROOT=PREFIX", required_unless_present = "profile", value_parser = mapped)]
+    #[arg(long, value_name = "ROOT=PREFIX", value_parser = mapped)]
     pub(crate) map: Vec<(Name, Destination)>,
     #[command(flatten)]
     pub(crate) platform: PlatformArgs,

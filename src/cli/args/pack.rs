@@ -18,7 +18,7 @@ Examples:
       --stream tao --counter 1 --out tao-1
   airlift pack src=. --stream src --counter 1 --out src-1 --exclude .git --exclude '**/*.tmp'
 
-A GLOB is matched with the whole path below the root: '*' and '?' stand for characters of one name,
+A GLOB is matched with the whole path below the root: '*' and '?' stand for characters of one name, \
 '**' for any directories. Nothing else is left out but by a profile: no .gitignore is looked at.";
 
 /// Arguments of `pack`.
@@ -49,7 +49,7 @@ pub(crate) struct PackArgs {
     /// Sign with this key file, through ssh-keygen; several for several signatures
     #[arg(long, value_name = "KEY")]
     pub(crate) sign: Vec<PathBuf>,
-    /// The head.json of the release before this one
+    /// The head.json of the release before this one, from its directory
     #[arg(long, value_name = "HEAD")]
     pub(crate) previous: Option<PathBuf>,
     /// The last moment at which it may be imported, such as 2030-12-31T23:59:59Z
@@ -67,7 +67,7 @@ pub(crate) struct PackArgs {
     /// Check the root models as this platform will see it, and leave out its locks and caches
     #[arg(long, value_name = "PLATFORM", value_enum)]
     pub(crate) profile: Option<ProfileArg>,
-    /// The server's LOCAL_MODEL_REGISTRY, for the head: import refuses any other
+    /// The server's LOCAL_MODEL_REGISTRY, recorded in the bundle: import with another one is refused
     #[arg(long, value_name = "PATH", requires = "profile")]
     pub(crate) registry: Option<String>,
     /// Name links, pipes, sockets and the like, and leave them out

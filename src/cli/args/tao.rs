@@ -52,8 +52,8 @@ Examples:
   airlift tao check ./airgapped-models
   airlift tao check ./airgapped-assets --json
 
-DIR has ptm_metadatas.json, as the vendor's downloader and airlift fetch write it, or a directory
-models that has it, and datasets beside it. What the platform would drop, or what would break its
+DIR has ptm_metadatas.json, as the vendor's downloader and airlift fetch write it, or a directory \
+models that has it, and datasets beside it. What the platform would drop, or what would break its \
 listings, is refused (7); what works and may surprise is named.";
 
 /// Arguments of `tao check`.
@@ -90,7 +90,7 @@ Examples:
   airlift tao export airlift-tao.toml
   airlift tao land airlift-tao.toml
 
-Each table of FILE is a command and each key an option of it. A step that is done is not done again;
+Each table of FILE is a command and each key an option of it. A step that is done is not done again; \
 after one that failed, correct what it names and repeat the command.";
 
 /// Arguments of `tao export` and `tao land`.
@@ -148,12 +148,12 @@ Examples:
   airlift tao register --api http://127.0.0.1:8090 --org nvidia --bucket tao-storage \\
       --store-endpoint http://127.0.0.1:8333 --registry models --json
 
-The platform is told of the store in a workspace, with the credentials that read it from here: those
-of the AWS environment and files, or --credentials-file. Metadata that would break its lists are
-refused before it hears of them (7). Afterwards its list is compared with them, and the files are
+The platform is told of the store in a workspace, with the credentials that read it from here: those \
+of the AWS environment and files, or --credentials-file. Metadata that would break its lists are \
+refused before it hears of them (7). Afterwards its list is compared with them, and the files are \
 looked for where it looks: entries without any are named (5). Repeating it changes nothing.
 
-The server of version 2 of the API writes the credentials of a workspace into its log, that of
+The server of version 2 of the API writes the credentials of a workspace into its log, that of \
 version 1 does not; so version 1 is asked.";
 
 /// Arguments of `tao register`.
@@ -242,8 +242,8 @@ Examples:
   airlift tao doctor --endpoint http://127.0.0.1:8333 --credentials-file credentials \\
       --registry /shared-storage/models --api http://platform:8090 --org nvidia --json
 
-What is named is looked at, and nothing is written anywhere. Each line is ok, a note, wrong, or not
-looked at since something before is wrong. The end is 7 where something is wrong, and 6 where something
+What is named is looked at, and nothing is written anywhere. Each line is ok, a note, wrong, or not \
+looked at since something before is wrong. The end is 7 where something is wrong, and 6 where something \
 only does not answer or has no room.";
 
 /// Arguments of `tao doctor`.
@@ -289,9 +289,10 @@ pub(crate) struct DoctorArgs {
 const VALUES_EXAMPLES: &str = "\
 Examples:
   airlift tao values --registry /shared-storage/models
-  airlift tao values --registry models --bucket tao-storage --store-endpoint http://seaweedfs-s3:8333 --json
+  airlift tao values --registry models --bucket tao-storage \\
+      --store-endpoint http://seaweedfs-s3:8333 --json
 
-It prints what values.yaml of the chart and config.env of the compose files must say so that the
+It prints what values.yaml of the chart and config.env of the compose files must say so that the \
 platform finds the models, and the workspace that tells it of the store, without credentials.";
 
 /// Arguments of `tao values`.

@@ -36,7 +36,7 @@ pub(crate) struct VerifyArgs {
 /// How deep a check goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum DepthArg {
-    /// Signatures, head, manifest and pack table
+    /// Signatures and the tables of the bundle, no content
     Head,
     /// The same and every stored byte
     Stored,

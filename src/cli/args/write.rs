@@ -9,8 +9,8 @@ Examples:
   airlift write tao-1 /media/a /media/b --dry-run
   airlift write tao-1 /media/second --again  # another set of media
 
-Each volume goes to the first medium that has room for it; everything else is repeated on all of them.
-A file has its name on a medium when it is whole, durable and was read again. Repeating the command goes
+Each volume goes to the first medium that has room for it; everything else is repeated on all of them. \
+A file has its name on a medium when it is whole, durable and was read again. Repeating the command goes \
 on where it was stopped, and adds signatures that came later.";
 
 /// Arguments of `write`.

@@ -19,6 +19,7 @@ use airlift::tao::fetch::ngc::{Ngc, NgcKey, OrgTeam};
 use airlift::tao::fetch::plan::{Discovered, LeftOut, Plan, discover, merge, of_catalogue, plan};
 use airlift::tao::fetch::{Failed, FetchError, FetchOptions, Fetched, fetch};
 use airlift::tao::http::{Http, HttpError, Patience, client};
+use airlift::tao::model::Model;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -38,7 +39,9 @@ pub(crate) fn run(args: &FetchArgs, report: &Report) -> Result<(), Failure> {
     let token = key_of_hub(args)?;
     let progress = Shown::new(report);
     let is_stopped = || progress.is_cancelled();
-    let http = Http::new(client(args.ca_file.as_deref(), &Patience::default())?, Patience::default(), &is_stopped);
+    let note = |line: &str| progress.note(line);
+    let http = Http::new(client(args.ca_file.as_deref(), &Patience::default())?, Patience::default(), &is_stopped)
+        .telling(&note);
     let endpoints = (endpoint(&args.ngc_endpoint)?, endpoint(&args.ngc_auth_endpoint)?);
     let ngc = key.map(|key| Ngc::new(&http, endpoints.0, endpoints.1, key));
     let hub = Hub::new(&http, endpoint(&args.hf_endpoint)?, token);
@@ -50,6 +53,9 @@ pub(crate) fn run(args: &FetchArgs, report: &Report) -> Result<(), Failure> {
     if asked.is_empty() && catalogue.refused.is_empty() && discovered.left_out.is_empty() {
         let remedy = "see how --org-teams and --model-names are spelled";
         return Err(Failure::new(Class::Refused, "no model is found that was asked for", remedy));
+    }
+    if ngc.is_none() && asked.keys().any(|model| matches!(model, Model::Ngc(_))) {
+        return Err(FetchError::NoKey.into());
     }
     let plan = plan(ngc.as_ref(), &hub, &asked, &progress)?;
     progress.finish();

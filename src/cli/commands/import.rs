@@ -44,6 +44,9 @@ pub(crate) fn run(args: &ImportArgs, report: &Report) -> Result<(), Failure> {
     if let Some(said) = &landing.said {
         note_spelling(said, report);
     }
+    if landing.has_images {
+        report.note("root images lands nowhere: airlift images push or load brings it out of the bundle");
+    }
     let registry = landing.said.as_ref().map(|said| &said.registry);
     options.last = args.last.iter().cloned().chain(landing.last.iter().cloned()).collect();
     options.workers = args.workers;

@@ -20,9 +20,10 @@ pub(super) fn readme(options: &PackOptions, created_at: Time, volumes: &Volumes,
          The volumes are volumes/000001.vol to volumes/{count:06}.vol. They may be spread over several\n\
          media, in any order; all other files belong on each of them.\n\
          \n\
-         To check what is here:         airlift verify DIRECTORY\n\
-         To bring it into a store:      airlift import --stream {stream} DIRECTORY ...\n\
+         To check what is here:     airlift verify DIRECTORY --allowed-signers FILE\n\
+         To bring it into a store:  airlift import DIRECTORY --allowed-signers FILE --stream {stream} ...\n\
          \n\
+         FILE says whose signatures count. It is the receiver's own and never comes on a medium.\n\
          Who made it is proven by the files in signatures/, over head.json, and by nothing else: not by\n\
          this text, and not by a key that came on the same medium. If a volume is missing or damaged,\n\
          the commands name it; another copy of that file alone is enough.\n"

@@ -84,12 +84,20 @@ pub struct Http<'a> {
     patience: Patience,
     /// Whether a person asked to stop.
     is_stopped: &'a (dyn Fn() -> bool + Sync),
+    /// Who is told of questions that are asked again and again.
+    note: Option<&'a (dyn Fn(&str) + Sync)>,
 }
 
 impl<'a> Http<'a> {
     /// Returns a client around one that is set up.
     pub fn new(client: Client, patience: Patience, is_stopped: &'a (dyn Fn() -> bool + Sync)) -> Http<'a> {
-        Http { client, machine: Machine::default(), patience, is_stopped }
+        Http { client, machine: Machine::default(), patience, is_stopped, note: None }
+    }
+
+    /// Tells somebody of questions that are asked more than twice: that may take minutes.
+    #[must_use]
+    pub fn telling(self, note: &'a (dyn Fn(&str) + Sync)) -> Http<'a> {
+        Http { note: Some(note), ..self }
     }
 
     /// Returns the value that a server answers with.
@@ -156,13 +164,18 @@ impl<'a> Http<'a> {
     ) -> Result<Response<'a>, HttpError> {
         loop {
             let is_last = *vain_count + 1 >= self.patience.attempt_count;
-            let wait = match self.once(ask) {
-                Ok(response) if !is_last && may_pass(response.status()) => retry_after(response.headers()),
+            let (wait, error) = match self.once(ask) {
+                Ok(response) if !is_last && may_pass(response.status()) => {
+                    (retry_after(response.headers()), refused(&response))
+                }
                 Ok(response) => return Ok(response),
                 Err(error) if is_last || !error.may_pass() => return Err(error),
-                Err(_) => None,
+                Err(error) => (None, error),
             };
             *vain_count += 1;
+            if let Some(note) = self.note.filter(|_| *vain_count > 1) {
+                note(&format!("{error}; asking again, {} of {}", *vain_count + 1, self.patience.attempt_count));
+            }
             self.wait(wait.unwrap_or_else(|| self.pause(*vain_count)))?;
         }
     }

@@ -229,7 +229,7 @@ impl Demo {
             let prefix = Prefix::parse(prefix).map_err(ImportError::from)?;
             Ok::<_, Failure>((name(root)?, Destination::Prefix(prefix)))
         };
-        let roots = [to("models", "shared-storage/ptm/airgapped-models/")?, to("datasets", "data/")?];
+        let roots = [to("models", "shared-storage/models/")?, to("datasets", "data/")?];
         let options = ImportOptions {
             map: Mapping::new(roots, &state_prefix).map_err(ImportError::from)?,
             state_prefix,

@@ -30,7 +30,8 @@ pub(crate) fn run(args: &FetchImagesArgs, report: &Report) -> Result<(), Failure
     let progress = Shown::new(report);
     let is_stopped = || progress.is_cancelled();
     let patience = Patience::default();
-    let http = Http::new(client(args.registry.ca_file.as_deref(), &patience)?, patience, &is_stopped);
+    let note = |line: &str| progress.note(line);
+    let http = Http::new(client(args.registry.ca_file.as_deref(), &patience)?, patience, &is_stopped).telling(&note);
     let registries = registries(&http, &login, &wanted)?;
     let mut plans = planned(&registries, &wanted, &platform)?;
     for one in plans.planned.iter().filter(|one| one.is_of_list) {

@@ -30,7 +30,8 @@ pub(crate) fn run(args: &PushImagesArgs, report: &Report) -> Result<(), Failure>
     let progress = Shown::new(report);
     let is_stopped = || progress.is_cancelled();
     let patience = Patience::default();
-    let http = Http::new(client(args.registry.ca_file.as_deref(), &patience)?, patience, &is_stopped);
+    let note = |line: &str| progress.note(line);
+    let http = Http::new(client(args.registry.ca_file.as_deref(), &patience)?, patience, &is_stopped).telling(&note);
     let registry = Registry::new(&http, host, login.transport, credentials).ok_or_else(|| {
         let message = format!("--to {}: that is no registry", args.to);
         Failure::new(Class::Usage, message, "name a host, perhaps with a port, and what stands before every repository")

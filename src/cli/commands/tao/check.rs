@@ -20,6 +20,10 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 pub(crate) fn run(args: &CheckArgs, report: &Report) -> Result<(), Failure> {
+    if !args.dir.is_dir() {
+        let message = format!("{} is no directory", OneLine(args.dir.to_string_lossy()));
+        return Err(Failure::new(Class::Usage, message, "name the directory of the models, or the one above it"));
+    }
     let tree = Tree::of(&args.dir)?;
     let links = if args.follow_inside { Links::FollowInside } else { Links::Refuse };
     let checked = look(&tree.models, links, &[], report)?;
@@ -48,7 +52,7 @@ pub(super) fn refuse_flaws(checked: &Checked) -> Result<(), Failure> {
     match checked.refused.len() {
         0 => Ok(()),
         count => {
-            let message = format!("{} would break the platform", Count(count as u64, "value or folder"));
+            let message = format!("{} would break the platform", Count(count as u64, "flaw"));
             Err(Failure::new(Class::Refused, message, "correct what is named above and repeat the command"))
         }
     }

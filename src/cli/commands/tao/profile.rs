@@ -20,9 +20,10 @@ use serde_json::{Value, json};
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
-/// The root of the models, and that of the datasets.
+/// The roots that the profile knows.
 const MODELS: &str = "models";
 const DATASETS: &str = "datasets";
+const IMAGES: &str = "images";
 /// Where the platform's datasets lie in the bucket.
 const DATASETS_PREFIX: &str = "data/";
 
@@ -99,6 +100,8 @@ pub(crate) struct Landing {
     pub(crate) last: Vec<Glob>,
     /// The path of the models in the bucket and who says it, where there are models.
     pub(crate) said: Option<Said>,
+    /// Whether there are images, which land nowhere.
+    pub(crate) has_images: bool,
 }
 
 /// Returns where the roots of a bundle land that `map` says nothing of; nothing without the profile.
@@ -141,6 +144,11 @@ pub(crate) fn landing(
     if is_free(DATASETS) {
         let prefix = Prefix::parse(DATASETS_PREFIX).map_err(|error| Failure::of(Class::Bug, &error))?;
         landing.map.push((name(DATASETS)?, Destination::Prefix(prefix)));
+    }
+    if is_free(IMAGES) {
+        // They go to a registry or an engine, by a command of their own.
+        landing.map.push((name(IMAGES)?, Destination::LeftOut));
+        landing.has_images = true;
     }
     Ok(landing)
 }

@@ -84,7 +84,33 @@ impl StepsFile {
     pub(super) fn text(&self, table: &str, key: &str) -> Result<&str, Failure> {
         match self.entries(table).iter().find(|entry| entry.key == key).map(|entry| &entry.value) {
             Some(Value::Text(text)) if !text.is_empty() => Ok(text),
+            _ if key == "counter" => Err(self.missing(table, "counter = 1")),
             _ => Err(self.missing(table, &format!("{key} = \"...\""))),
+        }
+    }
+
+    /// Returns the texts of a key that a table can't be without; none where there is no such table.
+    ///
+    /// # Errors
+    /// The table is there without the key, or with an empty one.
+    pub(super) fn list_of(&self, table: &str, key: &str) -> Result<Vec<&str>, Failure> {
+        match self.list(table, key) {
+            texts if texts.is_empty() && self.has(table) => Err(self.missing(table, &format!("{key} = [\"...\"]"))),
+            texts => Ok(texts),
+        }
+    }
+
+    /// Refuses keys of a table that the steps read themselves, but for these.
+    ///
+    /// # Errors
+    /// Names the first of them.
+    pub(super) fn check_own(&self, table: &str, known: &[&str]) -> Result<(), Failure> {
+        match self.entries(table).iter().find(|entry| !known.contains(&entry.key.as_str())) {
+            Some(entry) => {
+                let what = format!("{} is nothing that {table} has", Shown(&entry.key));
+                Err(self.refused(entry.line, &what, format!("write one of {}", known.join(", "))))
+            }
+            None => Ok(()),
         }
     }
 
@@ -112,7 +138,7 @@ impl StepsFile {
 
     pub(super) fn missing(&self, table: &str, line: &str) -> Failure {
         let message = format!("{}: the table {table} has no {line}", self.path.display());
-        Failure::new(Class::Usage, message, "add that line")
+        Failure::new(Class::Usage, message, "add that line, or remove the table where the step is not wanted")
     }
 
     /// Returns the options of a command: what its own table says but for `taken`, and what the tables of
@@ -122,15 +148,16 @@ impl StepsFile {
     /// The own table has a key that is no option of the command, or a value of another type.
     pub(super) fn options(
         &self,
-        command: &Command,
+        (command, path): (&Command, &[&str]),
         (table, lenders): (&str, &[&str]),
         taken: &[&str],
     ) -> Result<Vec<OsString>, Failure> {
         let mut words = Vec::new();
         for entry in self.entries(table).iter().filter(|entry| !taken.contains(&entry.key.as_str())) {
             let Some(option) = option_of(command, &entry.key) else {
-                let what = format!("{} is no option of {}", Shown(&entry.key), command.get_name());
-                let remedy = format!("airlift {} --help names them", command.get_name());
+                let path = path.join(" ");
+                let what = format!("{} is no option of {path}", Shown(&entry.key));
+                let remedy = format!("airlift {path} --help names them");
                 return Err(self.refused(entry.line, &what, remedy));
             };
             words.extend(self.words(entry, option)?);

@@ -27,6 +27,8 @@ use std::process::{ExitStatus, Stdio};
 const TEMPLATE: &str = include_str!("../init.toml");
 /// Keys of `release` that the steps read themselves.
 const RELEASE_KEYS: [&str; 3] = ["stream", "counter", "bundles"];
+/// The roots that a release of the platform has.
+const ROOTS: [&str; 3] = ["models", "datasets", "images"];
 
 /// Writes a file of steps with what is assumed.
 pub(super) fn init(args: &InitArgs, report: &Report) -> Result<(), Failure> {
@@ -53,7 +55,12 @@ pub(super) fn export(args: &StepsArgs, report: &Report) -> Result<(), Failure> {
     let steps = Steps::new(&file);
     let (stream, counter) = (file.text("release", "stream")?, file.text("release", "counter")?);
     let bundle = Path::new(file.text("release", "bundles")?).join(format!("{stream}-{counter}"));
+    file.check_own("roots", &ROOTS)?;
     let roots = file.texts("roots")?;
+    if roots.is_empty() {
+        return Err(file.missing("roots", "models = \"...\""));
+    }
+    let (keys, media) = (file.list_of("sign", "keys")?, file.list_of("write", "media")?);
     let models = roots.iter().find(|(name, _)| *name == "models").map(|(_, dir)| PathBuf::from(dir));
     let head = file.dir().join(&bundle).join("head.json");
     let mut all = Vec::new();
@@ -79,14 +86,15 @@ pub(super) fn export(args: &StepsArgs, report: &Report) -> Result<(), Failure> {
     step.words.extend(models.iter().flat_map(|_| ["--profile".into(), "tao".into()]));
     step.evidence = Some(head.clone());
     all.push(step);
-    for key in file.list("sign", "keys") {
+    let signatures = file.dir().join(&bundle).join("signatures");
+    for key in keys {
         let mut step = steps.step("sign", &["sign"], "sign", &["keys"])?;
         step.words.extend([bundle.clone().into(), key.into()]);
         step.inputs = vec![head.clone()];
+        step.evidence = Some(signatures.clone());
         step.name = format!("sign {key}");
         all.push(step);
     }
-    let media = file.list("write", "media");
     if !media.is_empty() {
         let mut step = steps.step("write", &["write"], "write", &["media"])?;
         step.words.push(bundle.into());
@@ -102,10 +110,12 @@ pub(super) fn export(args: &StepsArgs, report: &Report) -> Result<(), Failure> {
 pub(super) fn land(args: &StepsArgs, report: &Report) -> Result<(), Failure> {
     let file = StepsFile::read(&args.file)?;
     let steps = Steps::new(&file);
+    file.check_own("land", &["places"])?;
     let places = file.list("land", "places");
     if places.is_empty() {
         return Err(file.missing("land", "places = [\"...\"]"));
     }
+    let places = releases_in(&file, &places)?;
     let with_places = |step: &mut Step| step.words.extend(places.iter().map(OsString::from));
     let mut all = Vec::new();
 
@@ -131,8 +141,19 @@ pub(super) fn land(args: &StepsArgs, report: &Report) -> Result<(), Failure> {
     run(&all, "land", &file, report)
 }
 
+/// Returns for each place the directory of the release that the file names, where the place has one: a medium
+/// may carry several.
+fn releases_in(file: &StepsFile, places: &[&str]) -> Result<Vec<PathBuf>, Failure> {
+    let name = format!("{}-{}", file.text("release", "stream")?, file.text("release", "counter")?);
+    let release_in = |place: &&str| {
+        let release = Path::new(place).join(&name);
+        if file.dir().join(&release).join("head.json").exists() { release } else { place.into() }
+    };
+    Ok(places.iter().map(release_in).collect())
+}
+
 /// Returns the heads of the bundles that places have, where there are any.
-fn heads_of(file: &StepsFile, places: &[&str]) -> Vec<PathBuf> {
+fn heads_of(file: &StepsFile, places: &[PathBuf]) -> Vec<PathBuf> {
     let places: Vec<PathBuf> = places.iter().map(|place| file.dir().join(place)).collect();
     let media = find(&places).unwrap_or_default().into_iter().flat_map(|found| found.media);
     media.map(|medium| medium.path().join("head.json")).collect()
@@ -174,7 +195,7 @@ impl<'a> Steps<'a> {
             // The store and its authority are behind the gap.
             _ => &["release"],
         };
-        let options = self.file.options(command.ok_or_else(bug)?, (table, lenders), taken)?;
+        let options = self.file.options((command.ok_or_else(bug)?, path), (table, lenders), taken)?;
         let words = path.iter().map(OsString::from).chain(options).collect();
         let name = name.to_owned();
         Ok(Step { name, words, inputs: Vec::new(), evidence: None, tolerated: None, is_always: false })
@@ -193,18 +214,20 @@ fn run(steps: &[Step], side: &str, file: &StepsFile, report: &Report) -> Result<
     // What a source has may be other things for the next release.
     let release = (["stream", "counter"]).map(|key| file.list("release", key).concat());
     let mut before = Digest::of(format!("{side} {}", release.join(" ")).as_bytes());
-    let mut told = Vec::new();
+    let (mut told, mut is_begun) = (Vec::new(), false);
     for (index, step) in steps.iter().enumerate() {
         let place = format!("step {} of {}", index + 1, steps.len());
         let now = digest(&before, &step.words, &step.inputs);
         before = now;
         let is_there = step.evidence.as_ref().is_none_or(|path| path.exists());
-        if !step.is_always && is_there && record.is_done(&step.name, &now) {
+        // What comes behind a step that was done again is about other things.
+        if !step.is_always && !is_begun && is_there && record.is_done(&step.name, &now) {
             report.note(&format!("{place}: {}: done before", step.name));
             told.push(json!({ "step": step.name, "result": "done before" }));
             continue;
         }
         report.note(&format!("{place}: airlift {}", shown(&step.words)));
+        is_begun |= !step.is_always;
         let ended = start(step, file.dir(), report)?;
         let class = ended.class();
         told.push(

@@ -132,6 +132,7 @@ pub(crate) fn of_api(error: &ApiError) -> &'static str {
         ApiError::Http(HttpError::Unreachable { .. } | HttpError::NotAnswer { .. }) => {
             "see that --api is the platform's address and that it runs, and repeat the command"
         }
+        ApiError::Http(HttpError::CertificateRefused { .. }) => "name the right authority with --ca-file",
         ApiError::NoApi { .. } => "name the platform's address with --api, or another --api-version",
         ApiError::DiskFull { .. } => "free space on the platform's disk and repeat the command",
         ApiError::OtherUser { .. } => "log in as its owner with --user, or give another --workspace",
@@ -171,6 +172,7 @@ pub(crate) fn of_register(error: &RegisterError) -> &'static str {
 pub(crate) fn of_registry(error: &RegistryError) -> &'static str {
     match error {
         RegistryError::Http(HttpError::KeyRefused { .. }) => "log in by docker login, or name a file with --auth-file",
+        RegistryError::Http(HttpError::CertificateRefused { .. }) => "name the right authority with --ca-file",
         RegistryError::Http(HttpError::Unreachable { .. }) => {
             "see that it runs and whether it has TLS: without, add --plain-http; repeating resumes"
         }

@@ -39,11 +39,11 @@ pub(super) fn is_name(text: &str) -> bool {
 
 impl<'a> Written<'a> {
     fn of(value: &'a str) -> Option<Written<'a>> {
-        let value = value.trim();
-        let Some(quote) = value.chars().next().filter(|first| matches!(first, '\'' | '"')) else {
+        let trimmed = value.trim();
+        let Some(quote) = trimmed.chars().next().filter(|first| matches!(first, '\'' | '"')) else {
             return Some(Written::Bare(before_comment(value)));
         };
-        let (text, behind) = value[1..].split_once(quote)?;
+        let (text, behind) = trimmed[1..].split_once(quote)?;
         let is_over = before_comment(behind).is_empty();
         is_over.then_some(if quote == '\'' { Written::Single(text) } else { Written::Double(text) })
     }
@@ -75,6 +75,8 @@ mod tests {
     fn values_lose_their_quotes_and_comments() {
         for (text, value) in [
             ("a b # c", Some(Written::Bare("a b"))),
+            (" # c", Some(Written::Bare(""))),
+            ("#c", Some(Written::Bare("#c"))),
             ("a#b", Some(Written::Bare("a#b"))),
             ("\"a # b\" # c", Some(Written::Double("a # b"))),
             ("'a'", Some(Written::Single("a"))),

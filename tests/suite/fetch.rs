@@ -6,7 +6,9 @@ use crate::s3_server::{authority, certificate};
 use crate::standin::{OLD_KEY, PERSONAL_KEY, Standin};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsStr;
 use std::fs;
+use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
 use std::process::Stdio;
@@ -18,14 +20,17 @@ const METADATA: &str = "ptm_metadatas.json";
 const PROVENANCE: &str = "airlift-provenance.json";
 const ARCHITECTURES: [&str; 5] = ["dino", "segformer", "classification_pyt", "ocrnet", "pointpillars"];
 
+/// Returns the row for a model of the stand-in.
+fn row(number: usize) -> String {
+    let team = if number.is_multiple_of(4) { "" } else { "tao/" };
+    let architecture = ARCHITECTURES[number % 5];
+    format!("Name {number},nvidia/{team}model_{number}:trainable_v{number}.0,{architecture},\n")
+}
+
 /// Returns rows for models and repositories of the stand-in.
 fn rows(model_count: usize, repository_count: usize) -> String {
     let mut rows = HEADER.to_owned();
-    for number in 0..model_count {
-        let team = if number % 4 == 0 { "" } else { "tao/" };
-        let architecture = ARCHITECTURES[number % 5];
-        rows += &format!("Name {number},nvidia/{team}model_{number}:trainable_v{number}.0,{architecture},\n");
-    }
+    (0..model_count).for_each(|number| rows += &row(number));
     for number in 0..repository_count {
         rows += &format!("Hub {number},hf_model://owner/repository-{number},dino,True\n");
     }
@@ -253,7 +258,7 @@ fn links_that_end_after_one_answer_are_renewed_as_long_as_they_bring_something()
     let standin = Standin::start(&[&size[..], &["--link-uses", "0"]].concat());
     let told = Transcript::of(standin.fetch(&top.path().join("none"), &["--csv", &csv]));
     assert_eq!(told.code, 6, "{}", told.err);
-    assert_eq!(told.err.matches("refuses the key: 403").count(), 3, "{}", told.err);
+    assert_eq!(told.err.matches("refuses access: 403").count(), 3, "{}", told.err);
 }
 
 #[test]
@@ -279,12 +284,32 @@ fn what_a_source_no_longer_has_is_named() {
         fs::create_dir_all(path.parent().expect("a folder")).expect("made");
         fs::write(path, "x").expect("written");
     }
+    let strange = folder.join(OsStr::from_bytes(b"old\xff"));
+    fs::create_dir(&strange).expect("made");
+    fs::write(strange.join("x"), "x").expect("written");
     let told = Transcript::of(standin.fetch(&out, &["--csv", &csv, "--json"]));
     succeeds(&told);
     let document: Value = serde_json::from_str(&told.out).expect("JSON");
-    assert_eq!(document["leftover"], json!(["huggingface/owner_repository-0/old/weights.pth"]));
+    let below = |path: &str| format!("huggingface/owner_repository-0/{path}");
+    assert_eq!(document["leftover"], json!([below("old/weights.pth"), below("old\u{fffd}/x")]));
     let line = format!("not of its source, and travels: {}", shown(&folder.join("old/weights.pth")));
     assert!(told.err.contains(&line), "{}", told.err);
+}
+
+#[test]
+fn a_model_that_is_gone_is_listed_by_no_later_fetch() {
+    let top = tempfile::tempdir().expect("a directory");
+    let out = top.path().join("out");
+    let rows = |number: usize| catalogue(top.path(), &(HEADER.to_owned() + &row(number)));
+    let standin = Standin::start(&["--models", "3", "--repositories", "0"]);
+    succeeds(&Transcript::of(standin.fetch(&out, &["--csv", &rows(1)])));
+    fs::remove_dir_all(out.join("nvidia/tao/model_1")).expect("removed");
+    let gone = Standin::start(&["--models", "0", "--repositories", "0"]);
+    assert_eq!(Transcript::of(gone.fetch(&out, &["--csv", &rows(1)])).code, 6);
+    assert_eq!(entries(&out).len(), 0);
+    succeeds(&Transcript::of(standin.fetch(&out, &["--csv", &rows(2)])));
+    let listed: Vec<Value> = entries(&out).into_values().map(|entry| entry["ngc_path"].clone()).collect();
+    assert_eq!(listed, [json!("nvidia/tao/model_2:trainable_v2.0")]);
 }
 
 #[test]
@@ -406,20 +431,20 @@ fn a_dry_run_lists_sizes_and_downloads_nothing() {
 fn a_key_comes_from_a_file_or_a_variable_is_renewed_and_is_never_shown() {
     let top = tempfile::tempdir().expect("a directory");
     let csv = catalogue(top.path(), &rows(4, 0));
-    let standin = Standin::start(&["--token-uses", "2"]);
+    let standin = Standin::start(&["--token-uses", "5"]);
     let key_file = top.path().join("key");
     fs::write(&key_file, format!("{OLD_KEY}\n")).expect("written");
     let mut command =
         standin.fetch(&top.path().join("old"), &["--csv", &csv, "--parallel", "1", "--ngc-key-file", shown(&key_file)]);
     command.env("PTM_API_KEY", "not this one");
-    // A token is good for two questions, and each model takes three.
+    // A token is good for five questions, and each model takes three.
     succeeds(&Transcript::of(command));
 
     let mut command = standin.fetch(&top.path().join("wrong"), &["--csv", &csv]);
     command.env("PTM_API_KEY", "nvapi-wrong");
     let told = Transcript::of(command);
     assert_eq!(told.code, 6);
-    assert!(told.err.contains("refuses the key: 401"), "{}", told.err);
+    assert!(told.err.contains("refuses access: 401"), "{}", told.err);
     assert!(!told.err.contains("nvapi-wrong") && !told.err.contains(PERSONAL_KEY), "{}", told.err);
     assert!(!top.path().join("wrong").join(METADATA).exists());
 

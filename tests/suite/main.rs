@@ -9,6 +9,7 @@
 
 mod architecture;
 mod authenticator;
+mod bad_server;
 mod both_readers;
 mod by_hand;
 mod cli;
@@ -50,7 +51,7 @@ mod registry;
 mod s3_faults;
 #[cfg(feature = "s3")]
 mod s3_server;
-mod slow_server;
+
 mod source;
 #[cfg(feature = "s3")]
 mod standin;

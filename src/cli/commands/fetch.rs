@@ -70,8 +70,11 @@ pub(crate) fn run(args: &FetchArgs, report: &Report) -> Result<(), Failure> {
     let fetched = fetch(&http, ngc.as_ref(), &hub, plan, &options, &progress);
     progress.finish();
     let fetched = fetched?;
-    for path in &fetched.leftover {
+    for path in &fetched.leftover.paths {
         report.warn(&format!("not of its source, and travels: {}", OneLine(args.out.join(path).to_string_lossy())));
+    }
+    if fetched.leftover.more_count > 0 {
+        report.warn(&format!("not of their sources: {} more", Count(fetched.leftover.more_count, "path")));
     }
     report.result(&left.beside(document(&fetched, &args.out)), &text(&fetched, &args.out))?;
     ending(&fetched.failed, catalogue.refused.len(), report)
@@ -131,7 +134,7 @@ fn discovered(
     progress.begin("search", 0, places.len() as u64);
     for place in &places {
         progress.now_at(&place.to_string());
-        all.extend(discover(ngc, place, only)?);
+        all.extend(discover(ngc, place, only, progress)?);
         progress.advance(0, 1);
     }
     Ok(all)
@@ -211,7 +214,7 @@ fn document(fetched: &Fetched, out: &Path) -> Value {
         "out": out,
         "models": fetched.models.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "entries": fetched.entry_count,
-        "leftover": fetched.leftover,
+        "leftover": fetched.leftover.paths.iter().map(|path| path.to_string_lossy()).collect::<Vec<_>>(),
         "failed": failed_document(&fetched.failed),
     })
 }

@@ -1,7 +1,8 @@
 //! One question and its answer, whatever it is.
 
 use super::error::{ApiError, MESSAGE_COUNT_MAX};
-use super::{ANSWER_MS_MAX, Version};
+use super::{ANSWER_MS_MAX, Version, hidden};
+use crate::store::Keys;
 use crate::tao::http::{HttpError, Response};
 use reqwest::blocking::RequestBuilder;
 use serde::de::DeserializeOwned;
@@ -41,14 +42,21 @@ pub(super) struct Answer {
     pub(super) place: String,
     pub(super) status: u16,
     bytes: Vec<u8>,
+    /// What the platform was sent and may repeat.
+    sent: Option<Keys>,
 }
 
 impl Answer {
     /// Asks, and returns the answer, of which no more is read than it may have.
-    pub(super) fn of(request: RequestBuilder, is_stopped: &(dyn Fn() -> bool + Sync)) -> Result<Answer, ApiError> {
+    /// `sent` is shown in no message.
+    pub(super) fn of(
+        request: RequestBuilder,
+        sent: Option<Keys>,
+        is_stopped: &(dyn Fn() -> bool + Sync),
+    ) -> Result<Answer, ApiError> {
         let response = Response::to(request, Duration::from_millis(ANSWER_MS_MAX), is_stopped)?;
         let (place, status) = (response.place(), response.status().as_u16());
-        Ok(Answer { place, status, bytes: response.bytes(ANSWER_LEN_MAX)? })
+        Ok(Answer { place, status, bytes: response.bytes(ANSWER_LEN_MAX)?, sent })
     }
 
     /// Returns the answer if it is one of success.
@@ -58,7 +66,7 @@ impl Answer {
 
     /// Returns the value of the answer.
     pub(super) fn value<T: DeserializeOwned>(self) -> Result<T, ApiError> {
-        serde_json::from_slice(&self.bytes).map_err(|source| HttpError::NotAnswer { place: self.place, source }.into())
+        serde_json::from_slice(&self.bytes).map_err(|error| HttpError::not_answer(self.place, &error).into())
     }
 
     /// Returns the refusal that the answer is.
@@ -75,7 +83,11 @@ impl Answer {
         let body: Value = serde_json::from_slice(&self.bytes).unwrap_or_default();
         let fields = ["error_desc", "message", "error", "description"];
         let said = fields.iter().find_map(|field| body.get(field)?.as_str()).unwrap_or("without a word of its own");
-        said.chars().take(MESSAGE_COUNT_MAX).collect()
+        let message = said.chars().take(MESSAGE_COUNT_MAX).collect();
+        match &self.sent {
+            Some(keys) => hidden(keys, message),
+            None => message,
+        }
     }
 
     /// Returns the number that a refusal has in its body.

@@ -18,6 +18,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use std::fmt;
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 
 /// How long an answer may take, in milliseconds: for a dead store the platform takes 80 s.
 pub const ANSWER_MS_MAX: u64 = 120_000;
@@ -77,19 +78,6 @@ impl Workspace {
             },
         })
     }
-
-    /// Takes the keys out of what a server may have made of them, and what is left of one at the end of a
-    /// message that was cut.
-    fn hide(&self, message: String) -> String {
-        let hide = |text: String, key: &str| {
-            let text = if key.is_empty() { text } else { text.replace(key, "***") };
-            let begun = key.char_indices().rev().map(|(end, _)| &key[..end]);
-            // Less than that is in any text.
-            let begun = begun.take_while(|begun| begun.len() >= 4).find_map(|begun| text.strip_suffix(begun));
-            begun.map(|kept| format!("{kept}***")).unwrap_or(text)
-        };
-        hide(hide(message, &self.keys.secret), &self.keys.access)
-    }
 }
 
 /// The API of a platform, for one organisation.
@@ -98,6 +86,8 @@ pub struct Api<'a> {
     endpoint: Endpoint,
     org: String,
     version: Version,
+    /// Keys that the platform was sent: no message repeats them.
+    sent: Mutex<Option<Keys>>,
     /// Whether a person asked to stop.
     is_stopped: &'a (dyn Fn() -> bool + Sync),
 }
@@ -119,7 +109,7 @@ impl<'a> Api<'a> {
         // The platform is reached directly: whoever it would send us to, and a proxy of the
         // environment, would see the credentials of the store.
         let client = client.no_proxy().redirect(Policy::none()).build().map_err(HttpError::Setup)?;
-        Ok(Api { client, endpoint, org: org.to_owned(), version, is_stopped })
+        Ok(Api { client, endpoint, org: org.to_owned(), version, sent: Mutex::default(), is_stopped })
     }
 
     /// Logs in, with a name where there is one. An air-gapped platform gives no token and takes the id
@@ -171,7 +161,8 @@ impl<'a> Api<'a> {
             Some(bearer) => request.bearer_auth(bearer),
             None => request,
         };
-        Answer::of(request, self.is_stopped)
+        let sent = self.sent.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        Answer::of(request, sent, self.is_stopped)
     }
 }
 
@@ -215,14 +206,8 @@ impl Session<'_> {
     /// # Errors
     /// It refuses the details.
     pub fn workspace(&self, workspace: &Workspace) -> Result<String, ApiError> {
-        let hide = |error| match error {
-            ApiError::Refused { place, status, message } => {
-                ApiError::Refused { place, status, message: workspace.hide(message) }
-            }
-            error => error,
-        };
-        let answer =
-            self.ask(Asked::post(&["workspaces"], workspace.body())).and_then(Answer::success).map_err(hide)?;
+        *self.api.sent.lock().unwrap_or_else(PoisonError::into_inner) = Some(workspace.keys.clone());
+        let answer = self.ask(Asked::post(&["workspaces"], workspace.body())).and_then(Answer::success)?;
         Ok(answer.value::<WorkspaceAnswer>()?.id)
     }
 
@@ -319,6 +304,19 @@ struct ListAnswer {
     experiments: Vec<ListedModel>,
 }
 
+/// Takes keys out of what a server may have made of them, and what is left of one at the end of a message
+/// that was cut.
+fn hidden(keys: &Keys, message: String) -> String {
+    let hide = |text: String, key: &str| {
+        let text = if key.is_empty() { text } else { text.replace(key, "***") };
+        let begun = key.char_indices().rev().map(|(end, _)| &key[..end]);
+        // Less than that is in any text.
+        let begun = begun.take_while(|begun| begun.len() >= 4).find_map(|begun| text.strip_suffix(begun));
+        begun.map(|kept| format!("{kept}***")).unwrap_or(text)
+    };
+    hide(hide(message, &keys.secret), &keys.access)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -326,8 +324,6 @@ mod tests {
     #[test]
     fn no_part_of_a_key_is_repeated_where_a_message_was_cut() {
         let keys = Keys { access: "access-1".to_owned(), secret: "secret-2".to_owned() };
-        let [name, endpoint, region, bucket] = ["n", "http://e", "r", "b"].map(str::to_owned);
-        let workspace = Workspace { name, endpoint, region, bucket, keys };
         for (message, hidden) in [
             ("no secret-2 here", "no *** here"),
             ("access-1 and secret-2", "*** and ***"),
@@ -335,17 +331,17 @@ mod tests {
             ("it was access-", "it was ***"),
             ("it was sec", "it was sec"),
             ("", ""),
+            ("a secret-2 b access-1", "a *** b ***"),
         ] {
-            assert_eq!(workspace.hide(message.to_owned()), hidden);
+            assert_eq!(super::hidden(&keys, message.to_owned()), hidden);
         }
     }
 
     #[test]
-    fn no_message_repeats_the_keys_of_a_workspace() {
+    fn a_workspace_shows_its_keys_to_the_platform_alone() {
         let keys = Keys { access: "canary-access".to_owned(), secret: "canary-secret".to_owned() };
         let text = || String::new();
         let workspace = Workspace { name: text(), endpoint: text(), region: text(), bucket: text(), keys };
-        assert_eq!(workspace.hide("a canary-secret b canary-access".to_owned()), "a *** b ***");
         assert!(!format!("{workspace:?}").contains("canary"));
         assert_eq!(workspace.body()["cloud_specific_details"]["secret_key"], "canary-secret");
     }

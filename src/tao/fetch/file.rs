@@ -19,6 +19,11 @@ use std::path::{Path, PathBuf};
 
 /// Read and written at once, in bytes.
 const BUFFER_LEN: usize = 1 << 20;
+/// An attempt that brings so many bytes, or this share of what is missing, was not in vain.
+const GAIN_LEN: u64 = 16 << 10;
+const GAIN_SHARE: u64 = 64;
+/// The same for one that ended since it came too slowly: what comes at that pace while nothing may come.
+const SLOW_GAIN_LEN: u64 = 120 << 10;
 /// Bytes between two notes of how far a file came.
 const NOTE_STEP_LEN: u64 = 64 << 20;
 /// Longest tag of a file that is gone on with, in bytes.
@@ -177,18 +182,26 @@ impl Fetcher<'_> {
         ask: &dyn Fn(&Client) -> RequestBuilder,
     ) -> Result<Sha256, FileError> {
         let mut part = self.open(file, &target.part)?;
-        let mut vain_count = 0;
+        let (mut vain_count, mut reached_len) = (0, part.len);
         // An empty file is asked for as well: it has to be there.
         while part.len < file.len || file.len == 0 {
-            self.receive(file, target, &mut part, ask, &mut vain_count)?;
+            let missing = file.len - reached_len;
+            let is_slow = self.receive(file, target, &mut part, ask, &mut vain_count)?;
             if part.len == file.len {
                 break;
             }
-            vain_count += 1;
+            if self.progress.is_cancelled() {
+                return Err(HttpError::Stopped.into());
+            }
+            // Only what was never there before counts: who breaks off here and there brings nothing.
+            let gained = part.len.saturating_sub(reached_len);
+            reached_len = reached_len.max(part.len);
+            let wanted = if is_slow { SLOW_GAIN_LEN } else { GAIN_LEN.min(missing.div_ceil(GAIN_SHARE)) };
+            vain_count = if gained < wanted { vain_count + 1 } else { 0 };
             if vain_count >= self.http.attempt_count() {
                 return Err(FileError::BrokenOff { path: file.path.clone(), offset: part.len });
             }
-            self.http.wait_after(vain_count)?;
+            self.http.wait_after(vain_count.max(1))?;
         }
         let found = Sha256::from_bytes(part.hasher.finalize().into());
         if let Some(expected) = file.sha256.filter(|expected| *expected != found) {
@@ -200,7 +213,7 @@ impl Fetcher<'_> {
         Ok(found)
     }
 
-    /// Receives bytes until they end or the connection breaks. Nothing was in vain once some came fast enough.
+    /// Receives bytes until they end or the connection breaks; tells whether they came too slowly.
     fn receive(
         &self,
         file: &RemoteFile,
@@ -208,7 +221,7 @@ impl Fetcher<'_> {
         part: &mut Part,
         ask: &dyn Fn(&Client) -> RequestBuilder,
         vain_count: &mut u32,
-    ) -> Result<(), FileError> {
+    ) -> Result<bool, FileError> {
         let (offset, tag) = (part.len, part.tag.clone());
         let ask = |client: &Client| {
             let request = ask(client).header(ACCEPT_ENCODING, "identity");
@@ -223,16 +236,15 @@ impl Fetcher<'_> {
             self.restart(file, target, part, &response)?;
         }
         let mut buffer = vec![0; BUFFER_LEN];
+        let mut is_slow = false;
         loop {
             let len = match response.read(&mut buffer) {
                 Ok(0) => break,
                 Ok(len) => len,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                // Who drips gets no more attempts for it.
-                Err(error) if error.kind() == io::ErrorKind::TimedOut => break,
                 // The connection broke: what came is kept.
-                Err(_) => {
-                    *vain_count = if part.len > offset { 0 } else { *vain_count };
+                Err(error) => {
+                    is_slow = error.kind() == io::ErrorKind::TimedOut;
                     break;
                 }
             };
@@ -253,7 +265,10 @@ impl Fetcher<'_> {
                 return Err(HttpError::Stopped.into());
             }
         }
-        if part.len < file.len { self.note(target, part) } else { Ok(()) }
+        if part.len < file.len {
+            self.note(target, part)?;
+        }
+        Ok(is_slow)
     }
 
     /// Writes down how far a part came, once its bytes are durable.

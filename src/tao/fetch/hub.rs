@@ -1,18 +1,15 @@
 //! A hub as a source: the revision that is fetched, and its files.
 
-use super::remote::{RemoteError, RemoteFile, check_page_count, check_path};
+use super::remote::{Pages, RemoteError, RemoteFile, check_file_count, check_path};
 use crate::format::Sha256;
 use crate::tao::address::Endpoint;
-use crate::tao::http::{Http, HttpError};
+use crate::tao::http::{Answer, Http, HttpError};
 use crate::tao::model::HubModel;
 use reqwest::blocking::{Client, RequestBuilder};
 use reqwest::header::{HeaderMap, LINK};
 use serde::Deserialize;
 use std::fmt;
 use url::Url;
-
-/// Most files of one repository.
-const FILE_COUNT_MAX: usize = 1_000_000;
 
 /// A token of a hub. It is never shown.
 #[derive(Clone)]
@@ -90,7 +87,7 @@ impl<'a> Hub<'a> {
     /// The hub does not answer, or has no such repository for this token.
     pub fn revision(&self, model: &HubModel) -> Result<Revision, RemoteError> {
         let path = ["api", "models"].into_iter().chain(model.as_str().split('/')).chain(["revision", "main"]);
-        let (answer, _) = self.ask::<RevisionAnswer>(self.endpoint.at(path, &[]))?;
+        let answer = self.ask::<RevisionAnswer>(self.endpoint.at(path, &[]))?.value;
         // The commit becomes a part of addresses.
         let is_commit = !answer.sha.is_empty() && answer.sha.bytes().all(|byte| byte.is_ascii_alphanumeric());
         if !is_commit {
@@ -108,12 +105,12 @@ impl<'a> Hub<'a> {
         let path = ["api", "models"].into_iter().chain(model.as_str().split('/')).chain(["tree", &revision.sha]);
         let mut url = Some(self.endpoint.at(path, &[("recursive", "true"), ("expand", "false")]));
         let mut files = Vec::new();
-        let mut page_count = 0;
+        let mut pages = Pages::new(format!("files of {model}"));
         while let Some(page) = url {
-            page_count += 1;
-            check_page_count(page_count, "tree")?;
-            let (items, headers) = self.ask::<Vec<Item>>(page.clone())?;
-            for item in items.into_iter().filter(|item| item.kind == "file") {
+            pages.follow(page.as_str())?;
+            let answer = self.ask::<Vec<Item>>(page.clone())?;
+            pages.add(answer.len)?;
+            for item in answer.value.into_iter().filter(|item| item.kind == "file") {
                 let (len, sha256) = match item.lfs {
                     Some(lfs) => (lfs.size, Sha256::from_hex(&lfs.oid)),
                     None => (item.size, None),
@@ -121,10 +118,8 @@ impl<'a> Hub<'a> {
                 check_path(&item.path, len)?;
                 files.push(RemoteFile { path: item.path, len, sha256, is_fixed: false });
             }
-            if files.len() > FILE_COUNT_MAX {
-                return Err(RemoteError::TooManyFiles { max: FILE_COUNT_MAX });
-            }
-            url = next(&headers).map(|next| next_page(&page, &next)).transpose()?;
+            check_file_count(files.len())?;
+            url = next(&answer.headers).map(|next| next_page(&page, &next)).transpose()?;
         }
         Ok(files)
     }
@@ -135,8 +130,8 @@ impl<'a> Hub<'a> {
         self.with_token(client.get(self.endpoint.at(parts, &[])))
     }
 
-    fn ask<T: serde::de::DeserializeOwned>(&self, url: Url) -> Result<(T, HeaderMap), HttpError> {
-        self.http.value_with_headers(&|client| self.with_token(client.get(url.clone())))
+    fn ask<T: serde::de::DeserializeOwned>(&self, url: Url) -> Result<Answer<T>, HttpError> {
+        self.http.answered(&|client| self.with_token(client.get(url.clone())))
     }
 
     fn with_token(&self, request: RequestBuilder) -> RequestBuilder {

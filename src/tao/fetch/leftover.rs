@@ -1,38 +1,56 @@
 //! What lies in the folder of a model beside the files of its source.
 
 use super::remote::RemoteFile;
-use crate::pipeline::globs::first_match;
+use crate::pipeline::globs::{Glob, first_match};
 use crate::tao::tree::never_travels;
 use std::collections::HashSet;
 use std::fs;
-use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Most paths that are named.
 const NAMED_COUNT_MAX: usize = 1000;
 
-/// Returns the paths in a folder that are none of these files, and would travel with them: at most
-/// [`NAMED_COUNT_MAX`].
-pub(super) fn leftover(folder: &Path, files: &[RemoteFile]) -> io::Result<Vec<String>> {
-    let known: HashSet<&str> = files.iter().map(|file| file.path.as_str()).collect();
-    let globs: Vec<_> = never_travels().collect();
-    let mut found = Vec::new();
-    let mut left = vec![String::new()];
-    while let Some(below) = left.pop() {
-        for entry in fs::read_dir(folder.join(&below))? {
-            let entry = entry?;
-            let name = entry.file_name().to_string_lossy().into_owned();
-            let path = if below.is_empty() { name } else { format!("{below}/{name}") };
-            if first_match(&globs, "", &path).is_some() {
+/// Files that are none of a source's, and directories that can't be looked into.
+#[derive(Debug, Default)]
+pub struct Leftover {
+    /// Their paths below the directory that was fetched to: the first thousand.
+    pub paths: Vec<PathBuf>,
+    /// How many more there are.
+    pub more_count: u64,
+}
+
+impl Leftover {
+    /// Adds what lies in a folder below `out` beside these files, and would travel with them.
+    pub(super) fn add(&mut self, out: &Path, folder: &str, files: &[RemoteFile]) {
+        let known: HashSet<&Path> = files.iter().map(|file| Path::new(&file.path)).collect();
+        let globs: Vec<Glob> = never_travels().collect();
+        let mut left = vec![PathBuf::new()];
+        while let Some(below) = left.pop() {
+            let Ok(entries) = fs::read_dir(out.join(folder).join(&below)) else {
+                self.name(Path::new(folder).join(below));
                 continue;
-            }
-            if entry.file_type()?.is_dir() {
-                left.push(path);
-            } else if !known.contains(path.as_str()) && found.len() < NAMED_COUNT_MAX {
-                found.push(path);
+            };
+            for entry in entries.flatten() {
+                let path = below.join(entry.file_name());
+                let is_left_out = path.to_str().is_some_and(|path| first_match(&globs, "", path).is_some());
+                if is_left_out || known.contains(path.as_path()) {
+                    continue;
+                }
+                if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+                    left.push(path);
+                } else {
+                    self.name(Path::new(folder).join(path));
+                }
             }
         }
+        self.paths.sort_unstable();
     }
-    found.sort_unstable();
-    Ok(found)
+
+    fn name(&mut self, path: PathBuf) {
+        if self.paths.len() < NAMED_COUNT_MAX {
+            self.paths.push(path);
+        } else {
+            self.more_count += 1;
+        }
+    }
 }

@@ -13,6 +13,7 @@ pub mod remote;
 mod leftover;
 mod record;
 
+pub use leftover::Leftover;
 pub use record::PROVENANCE_NAME;
 
 use super::http::{Http, HttpError};
@@ -149,9 +150,8 @@ pub struct Fetched {
     pub models: Vec<Model>,
     /// Models that are not, each with its first failure. None of them is in the metadata.
     pub failed: Vec<Failed>,
-    /// Files in the folders of those that are there and that their sources do not have: paths below the
-    /// directory that was fetched to.
-    pub leftover: Vec<String>,
+    /// What lies in the folders of those that are there and is not of their sources.
+    pub leftover: Leftover,
     /// Entries of the metadata, those of earlier fetches included.
     pub entry_count: usize,
 }
@@ -184,14 +184,10 @@ pub fn fetch(
         }
     }
     fetched.models = whole.iter().map(|(model, _)| model.model.clone()).collect();
-    for (model, _) in &whole {
-        let folder = model.model.folder();
-        let path = options.out.join(&folder);
-        let found = leftover::leftover(&path, &model.files);
-        let found = found.map_err(|source| FetchError::Io { action: "list", path, source })?;
-        fetched.leftover.extend(found.into_iter().map(|below| format!("{folder}/{below}")));
-    }
     fetched.entry_count = record::write(&whole, &fetched.failed, options)?;
+    for (model, _) in &whole {
+        fetched.leftover.add(&options.out, &model.model.folder(), &model.files);
+    }
     if fetched.failed.is_empty() {
         let unfinished = options.out.join(UNFINISHED_NAME);
         let removed = options.machine.remove_tree(&unfinished);
@@ -280,7 +276,7 @@ impl Run<'_> {
     /// Fetches by a link. Where that is refused it may be too old, and another one is asked for: once, and
     /// again as long as each brings some of the file.
     fn file_of_ngc(&self, job: Job, file: &RemoteFile, target: &Target) -> Result<Sha256, FetchError> {
-        let mut url = self.link(job, file, false)?;
+        let mut url = self.link(job, file)?;
         let mut renewed_at_len = None;
         loop {
             match self.fetcher.fetch(file, target, &|client: &_| client.get(url.clone())) {
@@ -289,18 +285,23 @@ impl Run<'_> {
                     if renewed_at_len.is_some_and(|before| len <= before) {
                         return Err(error.into());
                     }
-                    (renewed_at_len, url) = (Some(len), self.link(job, file, true)?);
+                    self.forget_links(job);
+                    (renewed_at_len, url) = (Some(len), self.link(job, file)?);
                 }
                 other => return Ok(other?),
             }
         }
     }
 
-    fn link(&self, job: Job, file: &RemoteFile, is_renewed: bool) -> Result<Url, FetchError> {
+    fn forget_links(&self, job: Job) {
+        *lock(&self.links[job.model]) = None;
+    }
+
+    fn link(&self, job: Job, file: &RemoteFile) -> Result<Url, FetchError> {
         let Model::Ngc(model) = &self.planned[job.model].model else { return Err(FetchError::NoFiles) };
         let ngc = self.ngc.ok_or(FetchError::NoKey)?;
         let mut links = lock(&self.links[job.model]);
-        if is_renewed || links.is_none() {
+        if links.is_none() {
             *links = Some(ngc.links(model)?);
         }
         let link = links.as_ref().and_then(|links| links.get(&file.path)).cloned();

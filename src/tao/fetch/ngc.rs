@@ -1,9 +1,9 @@
 //! NGC as a source: what a key may see, and the files of a version (contract of the platform's downloader).
 
-use super::remote::{RemoteError, RemoteFile, check_page_count, check_path};
+use super::remote::{self, RemoteError, RemoteFile, check_file_count, check_path};
 use crate::format::Sha256;
 use crate::tao::address::Endpoint;
-use crate::tao::http::{Http, HttpError};
+use crate::tao::http::{Answer, Http, HttpError};
 use crate::tao::model::NgcModel;
 use crate::tao::ngc::{VersionAnswer, VersionDetails};
 use reqwest::header::{ACCEPT, ACCEPT_ENCODING};
@@ -19,8 +19,8 @@ use url::Url;
 const PAGE_COUNT: &str = "1000";
 /// Most links that a page is asked for.
 const LINK_PAGE_COUNT: &str = "100";
-/// Most files of one version.
-const FILE_COUNT_MAX: usize = 1_000_000;
+/// How often a new token is tried.
+const TOKEN_COUNT_MAX: usize = 3;
 
 /// A key of NGC. It is never shown.
 #[derive(Clone)]
@@ -31,6 +31,11 @@ impl NgcKey {
     pub fn new(text: &str) -> Option<NgcKey> {
         let text = text.trim();
         (!text.is_empty()).then(|| NgcKey(text.to_owned()))
+    }
+
+    /// Tells whether the key is the bearer, and not exchanged for tokens.
+    fn is_shown_itself(&self) -> bool {
+        self.0.starts_with("nvapi")
     }
 }
 
@@ -84,21 +89,17 @@ struct Named {
 }
 
 #[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
 struct OrgsAnswer {
     organizations: Vec<Named>,
+    #[serde(default)]
+    pagination_info: Option<Pages>,
 }
 
-#[derive(Deserialize)]
-struct TeamsAnswer {
-    teams: Vec<Named>,
-}
-
-/// One page of an answer, and which there are.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Page<T> {
-    #[serde(flatten)]
-    items: T,
+struct TeamsAnswer {
+    teams: Vec<Named>,
     #[serde(default)]
     pagination_info: Option<Pages>,
 }
@@ -123,6 +124,8 @@ struct SearchResult {
 struct VersionsAnswer {
     #[serde(default)]
     model_versions: Vec<VersionDetails>,
+    #[serde(default)]
+    pagination_info: Option<Pages>,
 }
 
 #[derive(Deserialize)]
@@ -130,6 +133,8 @@ struct VersionsAnswer {
 struct FilesAnswer {
     #[serde(default)]
     model_files: Vec<ListedFile>,
+    #[serde(default)]
+    pagination_info: Option<Pages>,
 }
 
 #[derive(Deserialize)]
@@ -155,7 +160,27 @@ struct LinksAnswer {
     urls: Vec<String>,
     #[serde(default)]
     filepath: Vec<String>,
+    #[serde(default)]
+    pagination_info: Option<Pages>,
 }
+
+/// One page of a list.
+trait Page: DeserializeOwned {
+    /// Takes out which pages there are.
+    fn pages(&mut self) -> Option<Pages>;
+}
+
+macro_rules! pages {
+    ($($answer:ty),*) => {
+        $(impl Page for $answer {
+            fn pages(&mut self) -> Option<Pages> {
+                self.pagination_info.take()
+            }
+        })*
+    };
+}
+
+pages!(OrgsAnswer, TeamsAnswer, VersionsAnswer, FilesAnswer, LinksAnswer);
 
 /// NGC, seen with one key.
 pub struct Ngc<'a> {
@@ -205,16 +230,18 @@ impl<'a> Ngc<'a> {
     pub fn models(&self, place: &OrgTeam) -> Result<Vec<FoundModel>, RemoteError> {
         let team = place.team.as_ref().map(|team| format!("{team}/")).unwrap_or_default();
         let query = format!("resourceId:{}/{team}*", place.org);
-        let search = |q: Value| -> Result<SearchAnswer, HttpError> {
+        let mut pages = remote::Pages::new(format!("models of {place}"));
+        let search = |q: Value| -> Result<Answer<SearchAnswer>, HttpError> {
             self.ask(Some(place), &["v2", "search", "resources", "MODEL"], &[("q", &q.to_string())])
         };
-        let page_count = search(json!({"pageSize": 1000, "query": query}))?.result_page_total;
-        check_page_count(page_count, "search")?;
+        let page_count = search(json!({"pageSize": 1000, "query": query}))?.value.result_page_total;
+        pages.check_count(page_count)?;
         let fields = ["resourceId", "name", "displayName", "orgName", "teamName"];
         let mut found = Vec::new();
         for page in 0..page_count {
             let answer = search(json!({"fields": fields, "page": page, "pageSize": 1000, "query": query}))?;
-            found.extend(answer.results.into_iter().flat_map(|result| result.resources));
+            pages.add(answer.len)?;
+            found.extend(answer.value.results.into_iter().flat_map(|result| result.resources));
         }
         Ok(found)
     }
@@ -228,7 +255,7 @@ impl<'a> Ngc<'a> {
         let place = OrgTeam { org: found.org_name.clone(), team };
         let path = [models_path(&place), vec![&found.name, "versions", ""]].concat();
         let mut versions = Vec::new();
-        self.by_reference(Some(&place), &path, |page: VersionsAnswer| {
+        self.by_page_reference(Some(&place), &path, |page: VersionsAnswer| {
             versions.extend(page.model_versions);
             Ok(())
         })?;
@@ -242,7 +269,7 @@ impl<'a> Ngc<'a> {
     pub fn version(&self, model: &NgcModel) -> Result<VersionAnswer, HttpError> {
         let place = place_of(model);
         let path = [models_path(&place), vec![model.model(), "versions", model.version()]].concat();
-        self.ask(Some(&place), &path, &[("page-size", PAGE_COUNT)])
+        Ok(self.ask(Some(&place), &path, &[("page-size", PAGE_COUNT)])?.value)
     }
 
     /// Returns the files of a version, with the digests that its attributes publish.
@@ -253,7 +280,7 @@ impl<'a> Ngc<'a> {
         let place = place_of(model);
         let path = [models_path(&place), vec![model.model(), "versions", model.version(), "files"]].concat();
         let mut files = Vec::new();
-        self.by_reference(Some(&place), &path, |page: FilesAnswer| {
+        self.by_page_reference(Some(&place), &path, |page: FilesAnswer| {
             for file in page.model_files {
                 check_path(&file.path, file.size_in_bytes)?;
                 let sha256 = digests.get(&file.path).copied();
@@ -283,47 +310,49 @@ impl<'a> Ngc<'a> {
     }
 
     /// Asks for page after page, which are counted from 0, unlike their total.
-    fn by_number<T: DeserializeOwned>(
+    fn by_number<T: Page>(
         &self,
         place: Option<&OrgTeam>,
         path: &[&str],
         page_len: &str,
         mut take: impl FnMut(T) -> Result<(), RemoteError>,
     ) -> Result<(), RemoteError> {
-        for number in 0_u64.. {
-            check_page_count(number, &path.join("/"))?;
+        let mut pages = remote::Pages::new(path.join("/"));
+        let (mut number, mut page_count) = (0_u64, 1);
+        while number < page_count {
             let number_text = number.to_string();
             let query = [("page-number", number_text.as_str()), ("page-size", page_len)];
-            let page: Page<T> = self.ask(place, path, &query)?;
-            take(page.items)?;
-            if number + 1 >= page.pagination_info.map_or(1, |pages| pages.total_pages) {
-                break;
-            }
+            let mut answer: Answer<T> = self.ask(place, path, &query)?;
+            pages.add(answer.len)?;
+            pages.check_count(page_count)?;
+            // A later page that says less ends nothing.
+            page_count = page_count.max(answer.value.pages().map_or(1, |pages| pages.total_pages));
+            take(answer.value)?;
+            number += 1;
         }
         Ok(())
     }
 
-    /// Asks for page after page, each by the reference that the one before has to it.
-    fn by_reference<T: DeserializeOwned>(
+    /// Asks for page after page, each by what the one before says of it.
+    fn by_page_reference<T: Page>(
         &self,
         place: Option<&OrgTeam>,
         path: &[&str],
         mut take: impl FnMut(T) -> Result<(), RemoteError>,
     ) -> Result<(), RemoteError> {
-        let mut reference: Option<String> = None;
-        for number in 0.. {
-            check_page_count(number, &path.join("/"))?;
+        let mut pages = remote::Pages::new(path.join("/"));
+        let mut page: Option<String> = None;
+        loop {
             let mut query = vec![("page-size", PAGE_COUNT)];
-            query.extend(reference.as_deref().map(|reference| ("page-reference", reference)));
-            let page: Page<T> = self.ask(place, path, &query)?;
-            take(page.items)?;
-            let next = page.pagination_info.and_then(|pages| pages.next_page).filter(|next| !next.is_empty());
-            match next {
-                Some(next) if reference.as_ref() != Some(&next) => reference = Some(next),
-                _ => break,
-            }
+            query.extend(page.as_deref().map(|page| ("page-reference", page)));
+            let mut answer: Answer<T> = self.ask(place, path, &query)?;
+            pages.add(answer.len)?;
+            let next = answer.value.pages().and_then(|pages| pages.next_page).filter(|next| !next.is_empty());
+            take(answer.value)?;
+            let Some(next) = next else { return Ok(()) };
+            pages.follow(&next)?;
+            page = Some(next);
         }
-        Ok(())
     }
 
     fn ask<T: DeserializeOwned>(
@@ -331,33 +360,44 @@ impl<'a> Ngc<'a> {
         place: Option<&OrgTeam>,
         path: &[&str],
         query: &[(&str, &str)],
-    ) -> Result<T, HttpError> {
+    ) -> Result<Answer<T>, HttpError> {
         let url = self.api.at(path.iter().copied(), query);
-        let ask = |bearer: String| {
-            self.http.value(&|client| {
-                let request = client.get(url.clone()).bearer_auth(&bearer);
+        let ask = |bearer: &str| {
+            self.http.answered(&|client| {
+                let request = client.get(url.clone()).bearer_auth(bearer);
                 request.header(ACCEPT, "application/json").header(ACCEPT_ENCODING, "identity")
             })
         };
-        match ask(self.bearer(place)?) {
-            // A token lasts for minutes, a fetch for hours.
-            Err(HttpError::KeyRefused { status: 401, .. }) if self.forget_token(place) => ask(self.bearer(place)?),
-            other => other,
+        for _ in 1..TOKEN_COUNT_MAX {
+            let bearer = self.bearer(place)?;
+            match ask(&bearer) {
+                // A token lasts for minutes, a fetch for hours.
+                Err(HttpError::KeyRefused { status: 401, .. }) if !self.key.is_shown_itself() => {
+                    self.forget_token(place, &bearer);
+                }
+                other => return other,
+            }
         }
+        ask(&self.bearer(place)?)
     }
 
-    /// Forgets the token of a place; tells whether there was one.
-    fn forget_token(&self, place: Option<&OrgTeam>) -> bool {
-        self.tokens.lock().unwrap_or_else(PoisonError::into_inner).remove(&place.cloned()).is_some()
+    /// Forgets the token of a place, unless another question has got a new one meanwhile.
+    fn forget_token(&self, place: Option<&OrgTeam>, token: &str) {
+        let mut tokens = self.tokens.lock().unwrap_or_else(PoisonError::into_inner);
+        if tokens.get(&place.cloned()).is_some_and(|known| known == token) {
+            tokens.remove(&place.cloned());
+        }
     }
 
     /// Returns what stands behind `Bearer`: the key itself, or a token that it is exchanged for.
     fn bearer(&self, place: Option<&OrgTeam>) -> Result<String, HttpError> {
-        if self.key.0.starts_with("nvapi") {
+        if self.key.is_shown_itself() {
             return Ok(self.key.0.clone());
         }
         let place = place.cloned();
-        if let Some(token) = self.tokens.lock().unwrap_or_else(PoisonError::into_inner).get(&place) {
+        // Whoever comes meanwhile waits and gets the same token.
+        let mut tokens = self.tokens.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(token) = tokens.get(&place) {
             return Ok(token.clone());
         }
         let scopes = match &place {
@@ -374,13 +414,9 @@ impl<'a> Ngc<'a> {
             let request = client.get(url.clone()).basic_auth("$oauthtoken", Some(&self.key.0));
             request.header(ACCEPT, "application/json")
         })?;
-        self.tokens.lock().unwrap_or_else(PoisonError::into_inner).insert(place, answer.token.clone());
+        tokens.insert(place, answer.token.clone());
         Ok(answer.token)
     }
-}
-
-fn check_file_count(count: usize) -> Result<(), RemoteError> {
-    if count > FILE_COUNT_MAX { Err(RemoteError::TooManyFiles { max: FILE_COUNT_MAX }) } else { Ok(()) }
 }
 
 /// Returns the place of a model.

@@ -9,10 +9,17 @@ use crate::format::Sha256;
 use crate::pipeline::progress::Progress;
 use crate::tao::architectures::{self, ArchitectureError};
 use crate::tao::catalogue::Wanted;
+use crate::tao::http::HttpError;
 use crate::tao::model::{HubModel, Model, ModelError, NgcModel};
 use crate::tao::ngc::{VersionAnswer, VersionDetails, VersionRule};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::thread;
+
+/// Questions at a time, before anything is downloaded.
+const HAND_COUNT: usize = 8;
 
 /// What a model is fetched for: one entry of the metadata.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -114,17 +121,54 @@ pub enum LeftOutRule {
 ///
 /// # Errors
 /// NGC does not answer.
-pub fn discover(ngc: &Ngc<'_>, place: &OrgTeam, only: Option<&BTreeSet<String>>) -> Result<Discovered, FetchError> {
-    let mut discovered = Discovered::default();
-    for found in ngc.models(place)? {
-        for version in ngc.versions(&found)? {
-            let mut endpoints = version.endpoints();
-            endpoints.retain(|name| only.is_none_or(|only| only.contains(name)));
-            let Some(id) = version.version_id.as_deref().filter(|_| !endpoints.is_empty()) else { continue };
-            discovered.add(&found, id, &version, endpoints);
+pub fn discover(
+    ngc: &Ngc<'_>,
+    place: &OrgTeam,
+    only: Option<&BTreeSet<String>>,
+    progress: &dyn Progress,
+) -> Result<Discovered, FetchError> {
+    let found = ngc.models(place)?;
+    let is_failed = AtomicBool::new(false);
+    let asked = in_hands(&found, |found| {
+        // What was found so far is nothing to go on with.
+        if is_failed.load(Ordering::Relaxed) {
+            return Ok(Discovered::default());
         }
+        progress.now_at(&found.resource_id);
+        let discovered = versions_of(ngc, found, only);
+        is_failed.fetch_or(discovered.is_err(), Ordering::Relaxed);
+        discovered
+    });
+    let mut all = Discovered::default();
+    asked.into_iter().try_for_each(|discovered| discovered.map(|discovered| all.extend(discovered)))?;
+    Ok(all)
+}
+
+fn versions_of(ngc: &Ngc<'_>, found: &FoundModel, only: Option<&BTreeSet<String>>) -> Result<Discovered, FetchError> {
+    let mut discovered = Discovered::default();
+    for version in ngc.versions(found)? {
+        let mut endpoints = version.endpoints();
+        endpoints.retain(|name| only.is_none_or(|only| only.contains(name)));
+        let Some(id) = version.version_id.as_deref().filter(|_| !endpoints.is_empty()) else { continue };
+        discovered.add(found, id, &version, endpoints);
     }
     Ok(discovered)
+}
+
+/// Calls `ask` with each item, several at a time, and returns the answers in their order.
+fn in_hands<T: Sync, R: Send>(items: &[T], ask: impl Fn(&T) -> R + Sync) -> Vec<R> {
+    let next = AtomicUsize::new(0);
+    let answers: Mutex<Vec<(usize, R)>> = Mutex::new(Vec::with_capacity(items.len()));
+    let hand = || loop {
+        let index = next.fetch_add(1, Ordering::Relaxed);
+        let Some(item) = items.get(index) else { return };
+        let answer = ask(item);
+        answers.lock().unwrap_or_else(PoisonError::into_inner).push((index, answer));
+    };
+    thread::scope(|scope| (0..HAND_COUNT.min(items.len())).for_each(|_| drop(scope.spawn(hand))));
+    let mut answers = answers.into_inner().unwrap_or_else(PoisonError::into_inner);
+    answers.sort_unstable_by_key(|(index, _)| *index);
+    answers.into_iter().map(|(_, answer)| answer).collect()
 }
 
 impl Discovered {
@@ -182,21 +226,26 @@ impl Plan {
 /// A person asked to stop.
 pub fn plan(ngc: Option<&Ngc<'_>>, hub: &Hub<'_>, asked: &Asked, progress: &dyn Progress) -> Result<Plan, FetchError> {
     progress.begin("ask", 0, asked.len() as u64);
-    let mut plan = Plan::default();
     let mut folders: HashMap<String, &Model> = HashMap::new();
-    for (model, uses) in asked {
+    // Their files would lie among one another.
+    let jobs: Vec<_> = asked.iter().map(|(model, uses)| (model, uses, folders.insert(model.folder(), model))).collect();
+    let answers = in_hands(&jobs, |(model, uses, other)| {
         progress.now_at(&model.to_string());
-        let planned = match folders.insert(model.folder(), model) {
-            // Their files would lie among one another.
-            Some(other) => Err(FetchError::SameFolder { folder: model.folder(), other: other.clone() }),
+        let planned = match other {
+            Some(other) => Err(FetchError::SameFolder { folder: model.folder(), other: (*other).clone() }),
+            None if progress.is_cancelled() => Err(HttpError::Stopped.into()),
             None => plan_one(ngc, hub, model, uses),
         };
+        progress.advance(0, 1);
+        planned
+    });
+    let mut plan = Plan::default();
+    for ((model, ..), planned) in jobs.iter().zip(answers) {
         match planned {
             Ok(planned) => plan.planned.push(planned),
             Err(error) if error.class() == Class::Interrupted => return Err(error),
-            Err(error) => plan.failed.push(Failed { model: model.clone(), error }),
+            Err(error) => plan.failed.push(Failed { model: (*model).clone(), error }),
         }
-        progress.advance(0, 1);
     }
     Ok(plan)
 }

@@ -39,7 +39,8 @@ pub(super) fn write(
     );
     let entry_count = entries.len();
     keep(PROVENANCE_NAME, &Value::Object(sources), options)?;
-    if entry_count > 0 {
+    let is_there = options.out.join(METADATA_NAME).exists();
+    if entry_count > 0 || is_there {
         // Last: what it says is there.
         keep(METADATA_NAME, &Value::Object(entries), options)?;
     }

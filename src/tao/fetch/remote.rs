@@ -5,9 +5,14 @@ use crate::format::limits::{FILE_LEN_MAX, PATH_LEN_MAX};
 use crate::format::path::{PathRule, check_segment};
 use crate::format::{Sha256, Shown};
 use crate::tao::http::HttpError;
+use std::collections::HashSet;
 
-/// Most pages of an answer that are asked for.
-pub(super) const PAGE_COUNT_MAX: u64 = 10_000;
+/// Most pages of a list that are asked for.
+const PAGE_COUNT_MAX: u64 = 10_000;
+/// Longest list, all its pages together, in bytes.
+const LIST_LEN_MAX: u64 = 512 << 20;
+/// Most files of one model.
+const FILE_COUNT_MAX: usize = 1_000_000;
 
 /// A file that a source has.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,9 +69,21 @@ pub enum RemoteError {
         /// The path.
         path: String,
     },
-    /// Its answer goes on for more pages than anything has.
-    #[error("the answer of {place} has more than {max} pages", max = PAGE_COUNT_MAX)]
+    /// A list goes on for more pages than anything has.
+    #[error("the list of {place} has more than {max} pages", max = PAGE_COUNT_MAX)]
     TooManyPages {
+        /// What was asked.
+        place: String,
+    },
+    /// A list is longer than any that is needed.
+    #[error("the list of {place} is longer than {max} bytes", max = LIST_LEN_MAX)]
+    ListTooLong {
+        /// What was asked.
+        place: String,
+    },
+    /// A list leads back to a page that was there.
+    #[error("the list of {place} leads back to a page that was there")]
+    PageAgain {
         /// What was asked.
         place: String,
     },
@@ -88,7 +105,10 @@ impl RemoteError {
             | RemoteError::BadPath { .. }
             | RemoteError::TooManyFiles { .. }
             | RemoteError::Twice { .. } => Class::Refused,
-            RemoteError::BadLink { .. } | RemoteError::TooManyPages { .. } => Class::Failed,
+            RemoteError::BadLink { .. }
+            | RemoteError::TooManyPages { .. }
+            | RemoteError::ListTooLong { .. }
+            | RemoteError::PageAgain { .. } => Class::Failed,
         }
     }
 }
@@ -106,7 +126,63 @@ pub(super) fn check_path(path: &str, len: u64) -> Result<(), RemoteError> {
     path.split('/').try_for_each(check_segment).map_err(bad)
 }
 
-/// Refuses an answer that never ends.
-pub(super) fn check_page_count(page_count: u64, place: &str) -> Result<(), RemoteError> {
-    if page_count > PAGE_COUNT_MAX { Err(RemoteError::TooManyPages { place: place.to_owned() }) } else { Ok(()) }
+/// Refuses more files than a model may have.
+pub(super) const fn check_file_count(count: usize) -> Result<(), RemoteError> {
+    if count > FILE_COUNT_MAX { Err(RemoteError::TooManyFiles { max: FILE_COUNT_MAX }) } else { Ok(()) }
+}
+
+/// A list that is asked for page by page, and how far it may go.
+pub(super) struct Pages {
+    place: String,
+    count: u64,
+    len: u64,
+    /// What led to each page.
+    seen: HashSet<String>,
+}
+
+impl Pages {
+    pub(super) fn new(place: impl Into<String>) -> Pages {
+        Pages { place: place.into(), count: 0, len: 0, seen: HashSet::new() }
+    }
+
+    /// Refuses a list that says to have so many pages.
+    pub(super) fn check_count(&self, count: u64) -> Result<(), RemoteError> {
+        let too_many = || RemoteError::TooManyPages { place: self.place.clone() };
+        if count > PAGE_COUNT_MAX { Err(too_many()) } else { Ok(()) }
+    }
+
+    /// Counts a page of this length.
+    pub(super) fn add(&mut self, len: u64) -> Result<(), RemoteError> {
+        self.count += 1;
+        self.check_count(self.count)?;
+        self.len = self.len.saturating_add(len);
+        let too_long = || RemoteError::ListTooLong { place: self.place.clone() };
+        if self.len > LIST_LEN_MAX { Err(too_long()) } else { Ok(()) }
+    }
+
+    /// Goes on to the page that this leads to.
+    pub(super) fn follow(&mut self, page: &str) -> Result<(), RemoteError> {
+        match self.seen.insert(page.to_owned()) {
+            true => Ok(()),
+            false => Err(RemoteError::PageAgain { place: self.place.clone() }),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_ends_at_its_limits_and_where_it_leads_back() {
+        let mut pages = Pages::new("x");
+        (0..PAGE_COUNT_MAX).for_each(|_| pages.add(0).expect("within the limit"));
+        assert!(matches!(pages.add(0), Err(RemoteError::TooManyPages { .. })));
+        let mut pages = Pages::new("x");
+        pages.add(LIST_LEN_MAX).expect("as long as may be");
+        assert!(matches!(pages.add(1), Err(RemoteError::ListTooLong { .. })));
+        let mut pages = Pages::new("x");
+        ["a", "b"].iter().for_each(|page| pages.follow(page).expect("new"));
+        assert!(matches!(pages.follow("a"), Err(RemoteError::PageAgain { .. })));
+    }
 }

@@ -2,6 +2,7 @@
 
 use super::place_of;
 use crate::error::Class;
+use serde_json::error::Category;
 use std::error::Error;
 use std::path::PathBuf;
 
@@ -12,6 +13,9 @@ pub enum HttpError {
     /// The client can't be made.
     #[error("cannot set up HTTP")]
     Setup(#[source] reqwest::Error),
+    /// The machine starts no thread that could wait for an answer.
+    #[error("cannot start a thread")]
+    Thread(#[source] std::io::Error),
     /// The file of authorities can't be read.
     #[error("cannot read the authorities in {path}", path = .path.display())]
     Authorities {
@@ -36,8 +40,8 @@ pub enum HttpError {
         /// Why.
         source: reqwest::Error,
     },
-    /// The key or token is not accepted.
-    #[error("{place} refuses the key: {status}")]
+    /// What was shown, a key or a link, gives no access.
+    #[error("{place} refuses access: {status}")]
     KeyRefused {
         /// The address, without what may be secret in it.
         place: String,
@@ -75,12 +79,16 @@ pub enum HttpError {
         source: std::io::Error,
     },
     /// The answer can't be read.
-    #[error("the answer of {place} is not what was asked for")]
+    #[error("the answer of {place} is not what was asked for: {why}, line {line}, column {column}")]
     NotAnswer {
         /// The address, without what may be secret in it.
         place: String,
-        /// Why.
-        source: serde_json::Error,
+        /// Why; nothing of the answer is repeated, which may have echoed a key.
+        why: &'static str,
+        /// The line, from 1.
+        line: usize,
+        /// The column, from 1.
+        column: usize,
     },
     /// A person asked to stop.
     #[error("stopped by a signal")]
@@ -92,14 +100,24 @@ impl HttpError {
     pub fn class(&self) -> Class {
         match self {
             HttpError::Setup(_) => Class::Failed,
-            HttpError::Authorities { source, .. } => Class::of_io(source),
+            HttpError::Authorities { source, .. } | HttpError::Thread(source) => Class::of_io(source),
             HttpError::Unreachable { .. }
             | HttpError::BrokenOff { .. }
-            | HttpError::Status { status: 429 | 500.., .. } => Class::Unavailable,
+            | HttpError::Status { status: 408 | 429 | 500.., .. } => Class::Unavailable,
             HttpError::KeyRefused { .. } | HttpError::CertificateRefused { .. } => Class::Refused,
             HttpError::Stopped => Class::Interrupted,
             _ => Class::Failed,
         }
+    }
+
+    /// Returns that an answer can't be read.
+    pub(in crate::tao) fn not_answer(place: String, error: &serde_json::Error) -> HttpError {
+        let why = match error.classify() {
+            Category::Data => "it is JSON of another form",
+            Category::Eof => "it is JSON that ends too soon",
+            Category::Syntax | Category::Io => "it is no JSON",
+        };
+        HttpError::NotAnswer { place, why, line: error.line(), column: error.column() }
     }
 
     /// Tells whether the same question may be answered later.

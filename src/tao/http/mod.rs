@@ -23,14 +23,14 @@ const RETRY_AFTER_S_MAX: u64 = 600;
 /// Most places that an answer may point to, one after the other.
 const REDIRECT_COUNT_MAX: usize = 10;
 /// Between two looks whether a person asked to stop.
-const STEP: Duration = Duration::from_millis(100);
+pub(in crate::tao) const STEP: Duration = Duration::from_millis(100);
 
 /// How long to wait, and how often to ask.
 #[derive(Clone, Copy, Debug)]
 pub struct Patience {
     /// For a connection, in milliseconds.
     pub connect_ms: u64,
-    /// For the next bytes of an answer, in milliseconds.
+    /// For the next bytes of an answer, in milliseconds; for as long it may come slower than 1 KiB a second.
     pub stall_ms: u64,
     /// How often a question is asked at most, the first time included.
     pub attempt_count: u32,
@@ -77,6 +77,17 @@ pub fn builder(ca_file: Option<&Path>, patience: &Patience) -> Result<ClientBuil
     }
 }
 
+/// A value that a server answered with.
+#[derive(Debug)]
+pub struct Answer<T> {
+    /// The value.
+    pub value: T,
+    /// The headers of the answer.
+    pub headers: HeaderMap,
+    /// How long it was, in bytes.
+    pub len: u64,
+}
+
 /// A client that asks again.
 pub struct Http<'a> {
     client: Client,
@@ -105,17 +116,17 @@ impl<'a> Http<'a> {
     /// # Errors
     /// There is no answer, or none of the type that was asked for.
     pub fn value<T: DeserializeOwned>(&self, ask: &dyn Fn(&Client) -> RequestBuilder) -> Result<T, HttpError> {
-        Ok(self.value_with_headers(ask)?.0)
+        Ok(self.answered(ask)?.value)
     }
 
-    /// Returns the value that a server answers with, and its headers.
+    /// Returns the value that a server answers with, and what came with it.
     ///
     /// # Errors
     /// As [`value`](Http::value).
-    pub fn value_with_headers<T: DeserializeOwned>(
+    pub fn answered<T: DeserializeOwned>(
         &self,
         ask: &dyn Fn(&Client) -> RequestBuilder,
-    ) -> Result<(T, HeaderMap), HttpError> {
+    ) -> Result<Answer<T>, HttpError> {
         let mut vain_count = 0;
         loop {
             let response = self.response_after(ask, &mut vain_count)?;
@@ -123,9 +134,8 @@ impl<'a> Http<'a> {
             match response.bytes(ANSWER_LEN_MAX) {
                 Ok(bytes) => {
                     let value = serde_json::from_slice(&bytes);
-                    return value
-                        .map(|value| (value, headers))
-                        .map_err(|source| HttpError::NotAnswer { place, source });
+                    let value = value.map_err(|error| HttpError::not_answer(place, &error))?;
+                    return Ok(Answer { value, headers, len: bytes.len() as u64 });
                 }
                 Err(HttpError::BrokenOff { .. }) if vain_count + 1 < self.patience.attempt_count => vain_count += 1,
                 Err(error) => return Err(error),
@@ -139,7 +149,7 @@ impl<'a> Http<'a> {
     /// reads the body goes on counting.
     ///
     /// # Errors
-    /// There is none.
+    /// None comes.
     pub fn response_after(
         &self,
         ask: &dyn Fn(&Client) -> RequestBuilder,
@@ -152,7 +162,7 @@ impl<'a> Http<'a> {
     /// Returns a response of any status, asking again where that may help; its body is not read yet.
     ///
     /// # Errors
-    /// There is none.
+    /// None comes.
     pub fn answer(&self, ask: &dyn Fn(&Client) -> RequestBuilder) -> Result<Response<'a>, HttpError> {
         self.answer_after(ask, &mut 0)
     }

@@ -1,23 +1,20 @@
 //! What a server answers. A thread of its own waits for it, since nothing can end a call that waits: a
-//! person who wants to stop is not made to wait with it, and the thread ends with the program.
+//! person who wants to stop is not made to wait with it, and the thread ends with the program. It reads
+//! when it is asked to alone, and ends when nobody can ask it any more.
 
-use super::{HttpError, place_of};
-use reqwest::blocking::RequestBuilder;
+use super::{HttpError, STEP, place_of};
+use reqwest::blocking::{Client, Request, RequestBuilder};
 use reqwest::header::HeaderMap;
 use reqwest::{StatusCode, Url};
 use std::io::{self, Read};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// Between two looks whether a person asked to stop.
-const STEP: Duration = Duration::from_millis(100);
 /// Most bytes of an answer that are handed over at once.
-const PIECE_LEN: usize = 256 << 10;
-/// Most pieces of an answer that wait to be read.
-const PIECE_COUNT: usize = 4;
-/// Fewer bytes a second than this for as long as nothing may come are no answer.
-const SLOW_LEN_PER_S: u64 = 1 << 10;
+const BUFFER_LEN: usize = 256 << 10;
+/// Fewer bytes a second than this, for as long as nothing may come, are no answer.
+pub(in crate::tao) const SLOW_LEN_PER_S: u64 = 1 << 10;
 
 /// An answer, whose body comes as it is read.
 pub struct Response<'a> {
@@ -35,9 +32,13 @@ struct Head {
 }
 
 struct Body<'a> {
-    pieces: Receiver<io::Result<Vec<u8>>>,
+    /// Asks for more; without it the thread ends.
+    wanted: Sender<()>,
+    /// What comes then; empty at the end.
+    buffers: Receiver<io::Result<Vec<u8>>>,
+    is_over: bool,
     /// What was handed over last, and how much of it was read.
-    piece: Vec<u8>,
+    buffer: Vec<u8>,
     read_len: usize,
     is_stopped: &'a (dyn Fn() -> bool + Sync),
     pace: Pace,
@@ -61,18 +62,25 @@ impl<'a> Response<'a> {
         stall: Duration,
         is_stopped: &'a (dyn Fn() -> bool + Sync),
     ) -> Result<Response<'a>, HttpError> {
-        let (head_sender, heads) = sync_channel(1);
-        let (piece_sender, pieces) = sync_channel(PIECE_COUNT);
-        thread::spawn(move || exchange(request, &head_sender, &piece_sender));
+        let (client, request) = request.build_split();
+        let request = request?;
+        let place = place_of(request.url());
+        let (head_sender, heads) = channel();
+        let (wanted, questions) = channel();
+        let (buffer_sender, buffers) = channel();
+        let exchange = move || exchange(&client, request, &head_sender, &questions, &buffer_sender);
+        thread::Builder::new().name("http".to_owned()).spawn(exchange).map_err(HttpError::Thread)?;
         let Head { url, status, headers } = loop {
             match heads.recv_timeout(STEP) {
                 Ok(head) => break head?,
-                Err(RecvTimeoutError::Timeout) if !is_stopped() => {}
-                Err(_) => return Err(HttpError::Stopped),
+                Err(RecvTimeoutError::Timeout) if is_stopped() => return Err(HttpError::Stopped),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return Err(HttpError::BrokenOff { place, source: lost() }),
             }
         };
         let pace = Pace { window: stall, waited: Duration::ZERO, len: 0 };
-        Ok(Response { url, status, headers, body: Body { pieces, piece: Vec::new(), read_len: 0, is_stopped, pace } })
+        let body = Body { wanted, buffers, is_over: false, buffer: Vec::new(), read_len: 0, is_stopped, pace };
+        Ok(Response { url, status, headers, body })
     }
 
     /// Returns the address that answered, behind all redirections.
@@ -117,20 +125,27 @@ impl Read for Response<'_> {
 }
 
 impl Body<'_> {
-    /// Returns the next piece; an empty one where the body ends.
+    /// Returns the next bytes; none at the end.
     fn next(&mut self) -> io::Result<Vec<u8>> {
+        if self.is_over {
+            return Ok(Vec::new());
+        }
+        self.wanted.send(()).map_err(|_| lost())?;
         loop {
             if (self.is_stopped)() {
                 return Err(io::Error::other(HttpError::Stopped));
             }
             let began = Instant::now();
-            let received = self.pieces.recv_timeout(STEP);
-            let came = if let Ok(Ok(piece)) = &received { piece.len() } else { 0 };
-            self.pace.add(began.elapsed(), came)?;
+            let received = self.buffers.recv_timeout(STEP);
+            let came = if let Ok(Ok(buffer)) = &received { buffer.len() } else { 0 };
+            self.is_over = received.as_ref().is_ok_and(|buffer| buffer.as_ref().is_ok_and(Vec::is_empty));
+            if !self.is_over {
+                self.pace.add(began.elapsed(), came)?;
+            }
             match received {
-                Ok(piece) => return piece,
-                Err(RecvTimeoutError::Disconnected) => return Ok(Vec::new()),
+                Ok(buffer) => return buffer,
                 Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return Err(lost()),
             }
         }
     }
@@ -138,10 +153,10 @@ impl Body<'_> {
 
 impl Read for Body<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if self.read_len == self.piece.len() {
-            (self.piece, self.read_len) = (self.next()?, 0);
+        if self.read_len == self.buffer.len() {
+            (self.buffer, self.read_len) = (self.next()?, 0);
         }
-        let len = (&self.piece[self.read_len..]).read(buffer)?;
+        let len = (&self.buffer[self.read_len..]).read(buffer)?;
         self.read_len += len;
         Ok(len)
     }
@@ -163,13 +178,15 @@ impl Pace {
     }
 }
 
-/// Asks, and hands over the answer as far as somebody reads it.
+/// Asks, and hands over the answer as far as somebody wants it.
 fn exchange(
-    request: RequestBuilder,
-    heads: &SyncSender<Result<Head, HttpError>>,
-    pieces: &SyncSender<io::Result<Vec<u8>>>,
+    client: &Client,
+    request: Request,
+    heads: &Sender<Result<Head, HttpError>>,
+    wanted: &Receiver<()>,
+    buffers: &Sender<io::Result<Vec<u8>>>,
 ) {
-    let mut response = match request.send() {
+    let mut response = match client.execute(request) {
         Ok(response) => response,
         Err(error) => return drop(heads.send(Err(error.into()))),
     };
@@ -177,19 +194,39 @@ fn exchange(
     if heads.send(Ok(Head { url, status, headers })).is_err() {
         return;
     }
-    let mut buffer = vec![0; PIECE_LEN];
-    loop {
-        let piece = match response.read(&mut buffer) {
-            Ok(0) => return,
-            Ok(len) => Ok(buffer[..len].to_vec()),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            Err(error) => Err(error),
+    while wanted.recv().is_ok() {
+        let mut buffer = vec![0; BUFFER_LEN];
+        let read = loop {
+            match response.read(&mut buffer) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                read => break read,
+            }
         };
-        let is_last = piece.is_err();
-        if pieces.send(piece).is_err() || is_last {
+        let handed = buffers.send(match read {
+            Ok(len) => {
+                buffer.truncate(len);
+                Ok(buffer)
+            }
+            Err(error) => Err(of_time(error)),
+        });
+        if handed.is_err() {
             return;
         }
     }
+}
+
+/// Returns an error of reading, told apart by its kind where the time was over.
+fn of_time(error: io::Error) -> io::Error {
+    let cause = error.get_ref().and_then(|cause| cause.downcast_ref::<reqwest::Error>());
+    match cause.is_some_and(reqwest::Error::is_timeout) {
+        true => io::Error::new(io::ErrorKind::TimedOut, error),
+        false => error,
+    }
+}
+
+/// What is said where the thread ended before the answer did.
+fn lost() -> io::Error {
+    io::ErrorKind::UnexpectedEof.into()
 }
 
 #[cfg(test)]

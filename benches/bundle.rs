@@ -12,6 +12,7 @@ mod fixture;
 #[path = "../tests/suite/tree.rs"]
 mod tree;
 
+use crate::fixture::directory;
 use airlift::format::{Name, Sha256};
 use airlift::pipeline::pack::{PackOptions, pack};
 use airlift::pipeline::progress::Quiet;
@@ -43,7 +44,7 @@ impl Release {
     fn get() -> &'static Release {
         static RELEASE: OnceLock<Release> = OnceLock::new();
         RELEASE.get_or_init(|| {
-            let directory = tempfile::tempdir().expect("a directory");
+            let directory = directory();
             let release = Release { directory, total_len: 0 };
             for (_, root) in release.roots() {
                 fs::create_dir_all(root).expect("made");
@@ -134,7 +135,7 @@ fn import_into_memory(bencher: Bencher<'_, '_>) {
     let release = Release::get();
     bencher.counter(release.counter()).bench_local(|| {
         let store: Arc<dyn Store> = Arc::new(MemoryStore::default());
-        let state = tempfile::tempdir().expect("a directory");
+        let state = directory();
         run_import(&[release.bundle()], &store, &import_options(state.path())).expect("imported");
     });
 }

@@ -1,5 +1,6 @@
 //! Servers that say nothing, or a byte now and then, or lead in circles, for ever.
 
+use crate::fixture::directory;
 use airlift::machine::Machine;
 use airlift::pipeline::progress::Quiet;
 use airlift::tao::address::Endpoint;
@@ -79,7 +80,7 @@ fn a_file_that_drips_is_given_up_though_each_attempt_brings_some_of_it() {
     let (address, asked_count) = dripping(HEAD);
     let patience = patience(300, 3);
     let http = Http::new(client(None, &patience).expect("a client"), patience, &|| false);
-    let top = tempfile::tempdir().expect("a directory");
+    let top = directory();
     let target = Target { path: top.path().join("x"), part: top.path().join("x.part") };
     let file = RemoteFile { path: "x".to_owned(), len: 100_000, sha256: None, is_fixed: true };
     let fetcher = Fetcher { http: &http, machine: &Machine::default(), progress: &Quiet };
@@ -119,7 +120,7 @@ fn a_file_that_breaks_off_here_and_there_without_getting_further_is_given_up() {
     });
     let patience = patience(5_000, 3);
     let http = Http::new(client(None, &patience).expect("a client"), patience, &|| false);
-    let top = tempfile::tempdir().expect("a directory");
+    let top = directory();
     let target = Target { path: top.path().join("x"), part: top.path().join("x.part") };
     let file = RemoteFile { path: "x".to_owned(), len: 100_000, sha256: None, is_fixed: true };
     let fetcher = Fetcher { http: &http, machine: &Machine::default(), progress: &Quiet };

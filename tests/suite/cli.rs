@@ -1,7 +1,7 @@
 //! Transcripts of the program: what it prints where, and how it ends (spec/cli.md).
 
 use crate::by_hand::{self, HandPack};
-use crate::fixture::{self, Packed, STREAM, Size, name, pack_options, sign, signer, write_tree};
+use crate::fixture::{self, Packed, STREAM, Size, directory, name, pack_options, sign, signer, write_tree};
 use crate::program::{Transcript, airlift, files_below, flip, shown, signer_line};
 use airlift::format::head::Base;
 use airlift::format::{Digest, Head, Sha256};
@@ -242,7 +242,7 @@ fn lists_and_sums_up_without_any_volume() {
 
 #[test]
 fn info_says_where_content_was_the_same_and_its_parts_add_up() {
-    let directory = tempfile::tempdir().expect("a directory");
+    let directory = directory();
     let (tree, out) = (directory.path().join("tree"), directory.path().join("out"));
     let random = |seed, len| crate::tree::Random::new(seed).bytes(len);
     let (large, small) = (random(1, 40 << 20), random(2, 100_000));
@@ -471,7 +471,7 @@ fn older_release(top: &Path, change: impl FnOnce(&mut Head)) -> PathBuf {
 
 #[test]
 fn packs_once_and_leaves_a_finished_bundle_alone() {
-    let directory = tempfile::tempdir().expect("a directory");
+    let directory = directory();
     let (tree, out) = (directory.path().join("tree"), directory.path().join("bundle"));
     fs::create_dir(&tree).expect("made");
     fs::write(tree.join("file"), b"bytes").expect("written");
@@ -500,7 +500,7 @@ fn packs_once_and_leaves_a_finished_bundle_alone() {
 
 #[test]
 fn what_is_left_out_is_counted_and_said() {
-    let directory = tempfile::tempdir().expect("a directory");
+    let directory = directory();
     let (tree, out) = (directory.path().join("tree"), directory.path().join("bundle"));
     fs::create_dir_all(tree.join("d/.git")).expect("made");
     for path in ["file", ".gitignore", "d/a.lock", "d/.git/config", "d/.git/HEAD"] {
@@ -566,7 +566,7 @@ fn a_signal_ends_it_where_repeating_resumes() {
 
 #[test]
 fn the_demo_goes_all_the_way() {
-    let directory = tempfile::tempdir().expect("a directory");
+    let directory = directory();
     let mut command = airlift(&["demo", "--json"]);
     command.env("TMPDIR", directory.path());
     let shown = Transcript::of(command);

@@ -1,6 +1,6 @@
 //! Several copies of a volume, each damaged in its own way.
 
-use crate::fixture::{Packed, Size, assert_same, import_options, objects, run_import};
+use crate::fixture::{Packed, Size, assert_same, directory, import_options, objects, run_import};
 use airlift::store::{MemoryStore, Store};
 use std::collections::BTreeMap;
 use std::os::unix::fs::FileExt as _;
@@ -25,7 +25,7 @@ fn damaged(packed: &Packed, name: &str, offsets: &[u64]) -> PathBuf {
 /// Returns what lands from these media.
 fn landed(media: &[&PathBuf]) -> BTreeMap<String, Vec<u8>> {
     let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
-    let state = tempfile::tempdir().expect("a directory");
+    let state = directory();
     let media: Vec<PathBuf> = media.iter().map(|&medium| medium.clone()).collect();
     run_import(&media, &store, &import_options(state.path())).expect("imported");
     objects(store.as_ref())

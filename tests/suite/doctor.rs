@@ -1,6 +1,7 @@
 //! `tao doctor`: what the guide's page on trouble names, each prepared and found, against the platform's own
 //! API and a real store.
 
+use crate::fixture::directory;
 use crate::hostile::faults::set_clock;
 use crate::platform::Platform;
 use crate::program::{Transcript, airlift, shown};
@@ -115,7 +116,7 @@ fn see_what_is_said_wrongly(scene: &Scene) {
     );
     assert_eq!(not_looked(&told), ["entries", "weights", "listed"]);
 
-    let directory = tempfile::tempdir().expect("a directory");
+    let directory = directory();
     let config = directory.path().join("config.env");
     fs::write(&config, format!("LOCAL_MODEL_REGISTRY=/{REGISTRY}/\n")).expect("written");
     let told = look(scene, &["--config-env", shown(&config)]);
@@ -234,7 +235,7 @@ fn see_what_breaks_lists(scene: &Scene) {
 
 #[test]
 fn what_would_break_lists_is_named_on_the_connected_side_and_is_not_packed() {
-    let top = tempfile::tempdir().expect("a directory");
+    let top = directory();
     let models = top.path().join("models");
     for (what, bad) in poisoned(&tao::entry()) {
         tao::write(&models, &bad, &["model.pth"]);
@@ -252,7 +253,7 @@ fn what_would_break_lists_is_named_on_the_connected_side_and_is_not_packed() {
 
 #[test]
 fn the_connected_side_is_looked_at_without_any_server() {
-    let top = tempfile::tempdir().expect("a directory");
+    let top = directory();
     let models = top.path().join("models");
     tao::write(&models, &tao::entry(), &["model.pth"]);
     let call = |more: &[&str]| {

@@ -1,5 +1,6 @@
 //! `fetch`: from NGC and a hub to the tree that the platform reads, whatever happens on the way.
 
+use crate::fixture::directory;
 use crate::hostile::faults::{Act, Fault, set};
 use crate::program::{Transcript, airlift, files_below, shown};
 use crate::s3_server::{authority, certificate};
@@ -78,7 +79,7 @@ fn succeeds(transcript: &Transcript) {
 
 #[test]
 fn twenty_models_in_sixteen_hands_are_whole_though_connections_break_and_servers_are_busy() {
-    let top = tempfile::tempdir().expect("a directory");
+    let top = directory();
     let csv = catalogue(top.path(), &rows(20, 4));
     let (good, bad) = (top.path().join("good"), top.path().join("bad"));
     let size = ["--models", "20", "--repositories", "4"];
@@ -130,7 +131,7 @@ fn proven(out: &Path, model_count: usize) {
 
 #[test]
 fn killed_at_every_step_it_leaves_nothing_half_under_its_name_and_repeating_ends_the_same() {
-    let top = tempfile::tempdir().expect("a directory");
+    let top = directory();
     let csv = catalogue(top.path(), &rows(2, 1));
     let standin = Standin::start(&["--models", "2", "--repositories", "1"]);
     let good = top.path().join("good");
@@ -180,7 +181,7 @@ fn check_killed(out: &Path, whole: &BTreeMap<String, Vec<u8>>) {
 
 #[test]
 fn what_was_stopped_lists_nothing_that_is_not_there_and_is_gone_on_with() {
-    let top = tempfile::tempdir().expect("a directory");
+    let top = directory();
     let csv = catalogue(top.path(), &rows(12, 1));
     let standin = Standin::start(&["--models", "12", "--repositories", "1"]);
     let out = top.path().join("out");
@@ -213,7 +214,7 @@ fn what_was_stopped_lists_nothing_that_is_not_there_and_is_gone_on_with() {
 
 #[test]
 fn a_part_that_is_whole_is_not_asked_for_beyond_its_end_and_one_fetch_works_at_a_time() {
-    let top = tempfile::tempdir().expect("a directory");
+    let top = directory();
     let csv = catalogue(top.path(), &rows(1, 0));
     let standin = Standin::start(&["--models", "1", "--repositories", "0"]);
     let (good, out) = (top.path().join("good"), top.path().join("out"));
@@ -243,7 +244,7 @@ fn a_part_that_is_whole_is_not_asked_for_beyond_its_end_and_one_fetch_works_at_a
 
 #[test]
 fn links_that_end_after_one_answer_are_renewed_as_long_as_they_bring_something() {
-    let top = tempfile::tempdir().expect("a directory");
+    let top = directory();
     let csv = catalogue(top.path(), &rows(3, 0));
     let (good, bad) = (top.path().join("good"), top.path().join("bad"));
     let size = ["--models", "3", "--repositories", "0"];
@@ -263,7 +264,7 @@ fn links_that_end_after_one_answer_are_renewed_as_long_as_they_bring_something()
 
 #[test]
 fn what_ngc_gives_page_by_page_is_found_on_every_page() {
-    let top = tempfile::tempdir().expect("a directory");
+    let top = directory();
     let standin = Standin::start(&["--models", "6", "--repositories", "0", "--pages"]);
     let told = Transcript::of(standin.fetch(&top.path().join("out"), &["--every-org", "--dry-run", "--json"]));
     succeeds(&told);
@@ -273,7 +274,7 @@ fn what_ngc_gives_page_by_page_is_found_on_every_page() {
 
 #[test]
 fn what_a_source_no_longer_has_is_named() {
-    let top = tempfile::tempdir().expect("a directory");
+    let top = directory();
     let out = top.path().join("out");
     let csv = catalogue(top.path(), &rows(1, 1));
     let standin = Standin::start(&["--models", "1", "--repositories", "1"]);
@@ -298,7 +299,7 @@ fn what_a_source_no_longer_has_is_named() {
 
 #[test]
 fn a_model_that_is_gone_is_listed_by_no_later_fetch() {
-    let top = tempfile::tempdir().expect("a directory");
+    let top = directory();
     let out = top.path().join("out");
     let rows = |number: usize| catalogue(top.path(), &(HEADER.to_owned() + &row(number)));
     let standin = Standin::start(&["--models", "3", "--repositories", "0"]);
@@ -314,7 +315,7 @@ fn a_model_that_is_gone_is_listed_by_no_later_fetch() {
 
 #[test]
 fn every_mode_finds_what_it_should_and_names_what_it_leaves_out() {
-    let top = tempfile::tempdir().expect("a directory");
+    let top = directory();
     let standin = Standin::start(&["--models", "6", "--repositories", "0", "--unusable"]);
     let names = |out: &Path| -> BTreeMap<String, String> {
         let text = |entry: &Value, field: &str| entry[field].as_str().expect("a text").to_owned();
@@ -365,7 +366,7 @@ fn every_mode_finds_what_it_should_and_names_what_it_leaves_out() {
 
 #[test]
 fn what_a_source_does_not_give_as_it_lists_it_is_named_and_never_listed_as_present() {
-    let top = tempfile::tempdir().expect("a directory");
+    let top = directory();
     let standin = Standin::start(&["--models", "2", "--repositories", "2", "--lying"]);
     let mut rows = rows(2, 1);
     for name in ["digest", "longer", "outside", "twice", "absent"] {
@@ -411,7 +412,7 @@ fn what_a_source_does_not_give_as_it_lists_it_is_named_and_never_listed_as_prese
 
 #[test]
 fn a_dry_run_lists_sizes_and_downloads_nothing() {
-    let top = tempfile::tempdir().expect("a directory");
+    let top = directory();
     let csv = catalogue(top.path(), &rows(2, 1));
     let standin = Standin::start(&[]);
     let out = top.path().join("out");
@@ -429,7 +430,7 @@ fn a_dry_run_lists_sizes_and_downloads_nothing() {
 
 #[test]
 fn a_key_comes_from_a_file_or_a_variable_is_renewed_and_is_never_shown() {
-    let top = tempfile::tempdir().expect("a directory");
+    let top = directory();
     let csv = catalogue(top.path(), &rows(4, 0));
     let standin = Standin::start(&["--token-uses", "5"]);
     let key_file = top.path().join("key");
@@ -457,7 +458,7 @@ fn a_key_comes_from_a_file_or_a_variable_is_renewed_and_is_never_shown() {
 
 #[test]
 fn a_proxy_is_used_and_an_authority_of_ones_own_is_trusted_where_it_is_named() {
-    let top = tempfile::tempdir().expect("a directory");
+    let top = directory();
     let csv = catalogue(top.path(), &rows(1, 1));
     let standin = Standin::start(&[]);
     let elsewhere = ["--ngc-endpoint", "http://ngc.invalid", "--hf-endpoint", "http://hub.invalid"];
@@ -484,7 +485,7 @@ fn a_proxy_is_used_and_an_authority_of_ones_own_is_trusted_where_it_is_named() {
 
 #[test]
 fn the_metadata_are_those_of_the_platforms_own_downloader_but_for_what_it_makes_up() {
-    let top = tempfile::tempdir().expect("a directory");
+    let top = directory();
     let standin = Standin::start(&["--models", "10", "--repositories", "2", "--unusable"]);
     let csv = catalogue(top.path(), &rows(10, 2));
     // With an organisation they list its own models alone, after they downloaded those of its teams as well.

@@ -20,7 +20,9 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 use std::sync::{Arc, OnceLock};
+use tempfile::TempDir;
 
 pub(crate) const STREAM: &str = "models-eu";
 
@@ -76,13 +78,13 @@ pub(crate) fn sign(bundle: &Path) {
 
 /// A tree, and the signed bundle packed from it.
 pub(crate) struct Packed {
-    pub(crate) directory: tempfile::TempDir,
+    pub(crate) directory: TempDir,
     expected: OnceLock<BTreeMap<String, Vec<u8>>>,
 }
 
 impl Packed {
     pub(crate) fn new(size: Size, counter: u64) -> Packed {
-        let directory = tempfile::tempdir().expect("a directory");
+        let directory = directory();
         let roots = write_tree(&directory.path().join("tree"), size, counter);
         let options = pack_options(roots, &directory.path().join("bundle"), counter);
         pack(&options, &Quiet).expect("packed");
@@ -226,6 +228,33 @@ pub(crate) fn upload_count(store: &dyn Store) -> usize {
 
 /// Returns a directory in memory, where there is one: a thousand runs that make small files durable
 /// would wait for a disk most of the time.
-pub(crate) fn scratch() -> tempfile::TempDir {
-    tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).expect("a directory")
+pub(crate) fn scratch() -> TempDir {
+    static ROOT: OnceLock<PathBuf> = OnceLock::new();
+    let memory = Path::new("/dev/shm");
+    let root = ROOT.get_or_init(|| going_root(if memory.is_dir() { memory.to_owned() } else { std::env::temp_dir() }));
+    tempfile::tempdir_in(root).expect("a directory")
+}
+
+/// Returns a directory that goes with this program, however that ends: what all tests share is dropped by
+/// nobody, and a test that is killed drops nothing.
+pub(crate) fn directory() -> TempDir {
+    static ROOT: OnceLock<PathBuf> = OnceLock::new();
+    tempfile::tempdir_in(ROOT.get_or_init(|| going_root(std::env::temp_dir()))).expect("a directory")
+}
+
+/// Makes a directory that is removed when the input of its keeper ends, which is when this program does.
+fn going_root(above: PathBuf) -> PathBuf {
+    let root = tempfile::Builder::new().prefix("airlift-suite").tempdir_in(above).expect("a directory").keep();
+    let keeper = "trap '' INT TERM HUP; read -r _; rm -rf \"$0\"";
+    let mut command = Command::new("sh");
+    let child = command
+        .args(["-c", keeper])
+        .arg(&root)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn();
+    // Never waited for: it outlives us.
+    std::mem::forget(child.expect("a shell"));
+    root
 }

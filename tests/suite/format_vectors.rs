@@ -2,6 +2,7 @@
 //! class compared. `spec/reference/vector_maker` makes them; `spec/vectors/README.md` says how a case
 //! is laid out.
 
+use crate::fixture::directory;
 use airlift::chunking::Cutter;
 use airlift::error::Class;
 use airlift::format::cover::Cover;
@@ -476,7 +477,7 @@ fn bundle(case: &Case) -> Verdict {
         let what = findings.findings.iter().map(|finding| format!("{} ({:?})", finding.what, finding.rule));
         return Err(Refusal { class, why: what.collect::<Vec<_>>().join("; ") });
     }
-    let directory = tempfile::tempdir().expect("a directory");
+    let directory = directory();
     let volumes = Volumes::new(opened.media().to_vec());
     let exported = write_directory(&opened, &volumes, directory.path(), &Quiet);
     let exported = exported.map_err(|error| Refusal::new(error.class(), &error))?;

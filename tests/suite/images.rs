@@ -1,6 +1,6 @@
 //! Container images, from a real registry through a bundle into another one.
 
-use crate::fixture::{STREAM, sign, signer};
+use crate::fixture::{STREAM, directory, sign, signer};
 use crate::hostile::faults::{Act, Fault, set};
 use crate::program::{Transcript, airlift, files_below, flip, shown, signer_line};
 use crate::registry::{LOGIN, Open, Registry, skopeo};
@@ -99,7 +99,7 @@ fn source() -> &'static Registry {
     static SOURCE: OnceLock<Registry> = OnceLock::new();
     SOURCE.get_or_init(|| {
         let registry = Registry::start(Open::ToAll);
-        let top = tempfile::tempdir().expect("a directory");
+        let top = directory();
         let blobs = Blobs(top.path().join("layout"));
         let mut named = Vec::new();
         for (tag, seeds) in TAGS {
@@ -158,7 +158,7 @@ impl Carried {
     fn shared() -> &'static Carried {
         static SHARED: OnceLock<Carried> = OnceLock::new();
         SHARED.get_or_init(|| {
-            let top = tempfile::tempdir().expect("a directory");
+            let top = directory();
             let layout = top.path().join("images");
             let image_names: Vec<String> = TAGS.iter().map(|(tag, _)| image_name(tag)).collect();
             let fetched = fetch(&image_names, &layout, &[]);
@@ -265,7 +265,7 @@ fn what_is_pushed_has_the_same_digests_and_a_second_push_sends_nothing() {
 
 #[test]
 fn what_load_streams_is_read_by_skopeo_and_by_add() {
-    let (carried, top) = (Carried::shared(), tempfile::tempdir().expect("a directory"));
+    let (carried, top) = (Carried::shared(), directory());
     let archive = top.path().join("images.tar");
     let mut command = carried.command("load", &carried.bundle(), &["--to", "-"]);
     command.stdout(fs::File::create(&archive).expect("created"));
@@ -289,7 +289,7 @@ fn what_load_streams_is_read_by_skopeo_and_by_add() {
 
 #[test]
 fn a_list_gives_the_image_of_the_platform_with_its_own_digest() {
-    let top = tempfile::tempdir().expect("a directory");
+    let top = directory();
     let list: Value = serde_json::from_str(&skopeo(&[
         "inspect",
         "--raw",
@@ -319,7 +319,7 @@ fn a_list_gives_the_image_of_the_platform_with_its_own_digest() {
 
 #[test]
 fn a_dry_run_lists_and_writes_nothing() {
-    let top = tempfile::tempdir().expect("a directory");
+    let top = directory();
     let out = top.path().join("out");
     let listed = fetch(&[image_name("1.0"), image_name("1.1")], &out, &["--dry-run", "--json"]);
     assert_eq!(listed.code, 0, "{}", listed.err);
@@ -333,7 +333,7 @@ fn a_dry_run_lists_and_writes_nothing() {
 
 #[test]
 fn an_image_that_is_not_there_is_named_and_the_others_are_fetched() {
-    let top = tempfile::tempdir().expect("a directory");
+    let top = directory();
     let out = top.path().join("out");
     let fetched = fetch(&[image_name("1.0"), image_name("absent")], &out, &[]);
     assert_eq!(fetched.code, 6);
@@ -400,7 +400,7 @@ fn pass_on(mut client: TcpStream, mut server: TcpStream, has_cut: &AtomicBool, a
 
 #[test]
 fn a_layer_of_several_parts_goes_up_in_pieces_also_when_the_connection_breaks() {
-    let top = tempfile::tempdir().expect("a directory");
+    let top = directory();
     let carried = Carried { top };
     let blobs = Blobs(carried.layout());
     let layer = layer_of(9, 40 << 20);
@@ -432,7 +432,7 @@ fn a_layer_of_several_parts_goes_up_in_pieces_also_when_the_connection_breaks() 
 
 #[test]
 fn a_fetch_and_a_push_that_are_killed_are_gone_on_with() {
-    let top = tempfile::tempdir().expect("a directory");
+    let top = directory();
     let out = top.path().join("out");
     let image_names: Vec<String> = TAGS.iter().map(|(tag, _)| image_name(tag)).collect();
     let kills = kill_until_done(|| fetch_command(&image_names, &out, &["--parallel", "2"]));
@@ -452,7 +452,7 @@ fn a_fetch_and_a_push_that_are_killed_are_gone_on_with() {
 #[test]
 fn damage_costs_the_images_that_need_the_bytes_and_no_others() {
     let (carried, target) = (Carried::shared(), Registry::start(Open::ToAll));
-    let top = tempfile::tempdir().expect("a directory");
+    let top = directory();
     let damaged = carried.damaged(top.path());
     let words = ["--to", &target.host(), "--plain-http", "--json"];
     let pushed = Transcript::of(carried.command("push", &damaged, &words));
@@ -483,7 +483,7 @@ fn damage_costs_the_images_that_need_the_bytes_and_no_others() {
 #[test]
 fn nothing_leaves_a_bundle_that_nobody_vouches_for() {
     let (carried, target) = (Carried::shared(), Registry::start(Open::ToAll));
-    let top = tempfile::tempdir().expect("a directory");
+    let top = directory();
     fs::write(top.path().join("none"), "").expect("written");
     for verb in ["push", "load"] {
         let to = if verb == "push" { target.host() } else { "docker".to_owned() };
@@ -499,7 +499,7 @@ fn nothing_leaves_a_bundle_that_nobody_vouches_for() {
 #[test]
 fn a_registry_that_wants_a_login_gets_it_from_the_file_alone() {
     let (carried, target) = (Carried::shared(), Registry::start(Open::ToLogin));
-    let top = tempfile::tempdir().expect("a directory");
+    let top = directory();
     let refused = carried.push(&target.host());
     assert_eq!(refused.code, 7, "{}", refused.err);
     let write = |name: &str, password: &str| {
@@ -539,7 +539,7 @@ fn a_registry_that_wants_a_login_gets_it_from_the_file_alone() {
 fn a_layout_that_lacks_or_changes_a_blob_is_refused_before_anything_is_sent() {
     let (shared, target) = (Carried::shared(), Registry::start(Open::ToAll));
     for (what, code) in [("lacks", 7), ("changed", 7), ("no layout", 2)] {
-        let carried = Carried { top: tempfile::tempdir().expect("a directory") };
+        let carried = Carried { top: directory() };
         for (path, bytes) in files_below(&shared.layout()) {
             let path = carried.layout().join(path);
             fs::create_dir_all(path.parent().expect("one")).expect("made");
@@ -571,7 +571,7 @@ fn stand_in(dir: &Path, name: &str, ending: &str) {
 
 #[test]
 fn engines_get_the_stream_and_their_refusal_is_told() {
-    let (carried, top) = (Carried::shared(), tempfile::tempdir().expect("a directory"));
+    let (carried, top) = (Carried::shared(), directory());
     let path = format!("{}:{}", shown(top.path()), std::env::var("PATH").expect("a path"));
     for (engine, program, words) in [("docker", "docker", "load"), ("containerd", "ctr", "images import -")] {
         stand_in(top.path(), program, "");
@@ -597,7 +597,7 @@ fn engines_get_the_stream_and_their_refusal_is_told() {
 
 #[test]
 fn the_folder_of_the_vendors_scripts_is_written_and_read() {
-    let (carried, top) = (Carried::shared(), tempfile::tempdir().expect("a directory"));
+    let (carried, top) = (Carried::shared(), directory());
     let folder = top.path().join("saved-docker-images");
     let written = carried.call("load", &["--compat", shown(&folder)]);
     assert_eq!(written.code, 0, "{}", written.err);
@@ -625,7 +625,7 @@ fn the_folder_of_the_vendors_scripts_is_written_and_read() {
 
 #[test]
 fn the_folder_of_the_vendors_scripts_names_whole_archives_alone_killed_at_any_moment() {
-    let (carried, top) = (Carried::shared(), tempfile::tempdir().expect("a directory"));
+    let (carried, top) = (Carried::shared(), directory());
     let whole = top.path().join("whole");
     let load = |folder: &Path| {
         let two = ["--only", &image_name("1.0"), "--only", &image_name("1.1")];
@@ -667,7 +667,7 @@ fn the_folder_of_the_vendors_scripts_names_whole_archives_alone_killed_at_any_mo
 
 #[test]
 fn archives_without_manifests_are_added_with_their_layers_proven() {
-    let top = tempfile::tempdir().expect("a directory");
+    let top = directory();
     let folder = top.path().join("saved");
     fs::create_dir_all(&folder).expect("made");
     let mut list = Vec::new();
@@ -702,7 +702,7 @@ fn archives_without_manifests_are_added_with_their_layers_proven() {
 
 #[test]
 fn what_a_deployment_needs_is_listed_with_what_the_vendor_forgets() {
-    let top = tempfile::tempdir().expect("a directory");
+    let top = directory();
     let (config, compose) = (top.path().join("config.env"), top.path().join("docker-compose.yaml"));
     let host = source().host();
     let text = format!("IMAGE_TAO_API={host}/{REPOSITORY}:1.0\nIMAGE_COSMOS_RL={host}/{REPOSITORY}:2.0\n");

@@ -1,5 +1,6 @@
 //! A registry that lies, and names that pose as paths: what is refused, and as what.
 
+use crate::fixture::directory;
 use crate::program::{Transcript, airlift, files_below, shown};
 use airlift::format::Sha256;
 use serde_json::{Value, json};
@@ -146,7 +147,7 @@ fn with_layer(layer: &'static [u8], answer: impl Fn() -> Answer + Send + Sync + 
         () if is_layer(asked, layer) => answer(),
         () => Answer::of(200, config()),
     });
-    let top = tempfile::tempdir().expect("a directory");
+    let top = directory();
     let out = top.path().join("out");
     let fetched = fetch(&format!("{}/a/b:1", registry.host), &out, &[]);
     let files = files_below(&out);
@@ -181,7 +182,7 @@ fn a_blob_that_breaks_off_is_gone_on_with_by_range() {
         }
         () => Answer::of(200, &LAYER[..4]).with("Content-Length", "10").with("ETag", "\"x\""),
     });
-    let top = tempfile::tempdir().expect("a directory");
+    let top = directory();
     let out = top.path().join("out");
     let fetched = fetch(&format!("{}/a/b:1", registry.host), &out, &[]);
     assert_eq!(fetched.code, 0, "{}", fetched.err);
@@ -193,7 +194,7 @@ fn a_blob_that_breaks_off_is_gone_on_with_by_range() {
 /// Fetches from a registry that gives this for every manifest; returns how that ended.
 fn with_manifest(target: &str, answer: impl Fn() -> Answer + Send + Sync + 'static) -> Transcript {
     let registry = Liar::start(move |_| answer());
-    let top = tempfile::tempdir().expect("a directory");
+    let top = directory();
     let out = top.path().join("out");
     let fetched = fetch(&format!("{}/a/b{target}", registry.host), &out, &[]);
     assert!(registry.asked("/blobs/").is_empty(), "nothing is asked for on the word of a bad manifest");
@@ -238,7 +239,7 @@ fn a_manifest_with_another_digest_than_was_asked_for_is_not_taken() {
 
 #[test]
 fn names_that_pose_as_paths_or_addresses_are_usage_errors() {
-    let top = tempfile::tempdir().expect("a directory");
+    let top = directory();
     for name in ["127.0.0.1:1/../../etc:1", "http://127.0.0.1:1/a", "127.0.0.1:1/a?b=c", "user@127.0.0.1:1/a", "a:b:c/"]
     {
         let refused = fetch(name, &top.path().join("out"), &[]);
@@ -282,7 +283,7 @@ fn a_token_goes_to_its_registry_and_to_no_other_host() {
         false => Answer::of(200, config()),
     });
     let registry = with_token(storage.host.clone());
-    let top = tempfile::tempdir().expect("a directory");
+    let top = directory();
     let (out, auth) = (top.path().join("out"), top.path().join("auth.json"));
     let image_name = format!("{}/a/b:1", registry.host);
     let login = json!({ "auths": { &registry.host: { "username": "canary-user", "password": "canary-password" } } });

@@ -1,6 +1,6 @@
 //! Imports: every byte lands, in any order of media, whatever stops in between.
 
-use crate::fixture::{Packed, Size, assert_same, import_options, objects, run_import, upload_count};
+use crate::fixture::{Packed, Size, assert_same, directory, import_options, objects, run_import, upload_count};
 use airlift::error::Class;
 use airlift::format::Proven;
 use airlift::pipeline::globs::Glob;
@@ -27,7 +27,7 @@ fn memory() -> Arc<dyn Store> {
 }
 
 fn state() -> tempfile::TempDir {
-    tempfile::tempdir().expect("a directory")
+    directory()
 }
 
 fn state_keys(store: &dyn Store) -> BTreeSet<String> {

@@ -3,7 +3,7 @@
 //! flight.
 
 use crate::by_hand::{self, HandPack};
-use crate::fixture::{Packed, STREAM, Size, assert_same, objects, scratch, signer, upload_count};
+use crate::fixture::{Packed, STREAM, Size, assert_same, directory, objects, scratch, signer, upload_count};
 use crate::hostile::faults::{Act, Fault, set};
 use crate::program::{Transcript, airlift, files_below, shown, signer_line};
 use crate::tree::Random;
@@ -210,7 +210,7 @@ struct Landing<'a> {
 
 impl<'a> Landing<'a> {
     fn new(packed: &'a Packed, weed: &Weed, gate: &Gate, bucket: &str) -> Landing<'a> {
-        let state = tempfile::tempdir().expect("a directory");
+        let state = directory();
         let (endpoint, credentials) = (gate.endpoint(), weed.credentials_file());
         Landing { packed, bucket: bucket.to_owned(), endpoint, credentials, state }
     }
@@ -460,7 +460,7 @@ fn four_read_only_media_in_any_order_are_each_needed_once() {
     let before: Vec<_> = media.iter().map(|medium| snapshot(medium)).collect();
     media.iter().for_each(|medium| make_read_only(medium, true));
     for order in [[0, 1, 2, 3], [2, 0, 3, 1]] {
-        let top = tempfile::tempdir().expect("a directory");
+        let top = directory();
         let to = format!("dir:{}", shown(&top.path().join("store")));
         let mut sent_len = 0;
         for (step, number) in order.into_iter().enumerate() {

@@ -1,6 +1,7 @@
 //! What shells and `man` are told about the program.
 
 use crate::cli::{COMMANDS, SUBCOMMANDS};
+use crate::fixture::directory;
 use crate::program::{Transcript, airlift, shown};
 use std::fs;
 use std::io::Write as _;
@@ -62,7 +63,7 @@ fn options_in_help(command: &[&str]) -> Vec<String> {
 
 #[test]
 fn man_pages_name_every_option_and_render_without_a_warning() {
-    let directory = tempfile::tempdir().expect("a directory");
+    let directory = directory();
     let out = directory.path().join("man1");
     for _ in 0..2 {
         let written = Transcript::of(airlift(&["man", "--out", shown(&out)]));

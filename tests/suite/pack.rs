@@ -1,5 +1,6 @@
 //! Packing whole trees.
 
+use crate::fixture::directory;
 use crate::model::{self, Content};
 use crate::tree::{self, Random, Tree};
 use airlift::error::Class;
@@ -35,7 +36,7 @@ struct Place {
 
 impl Place {
     fn new(tree: &Tree) -> Place {
-        let temporary = tempfile::tempdir().unwrap();
+        let temporary = directory();
         tree::write(temporary.path(), tree);
         Place { dir: temporary.path().to_owned(), _temporary: Some(temporary) }
     }

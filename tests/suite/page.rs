@@ -1,6 +1,6 @@
 //! The page that shows a bundle: whole, closed to the outside, and safe from what bundles name.
 
-use crate::fixture::{self, Packed, Size};
+use crate::fixture::{self, Packed, Size, directory};
 use crate::program::{Transcript, airlift, flip, shown, signer_line};
 use std::fs;
 use std::path::Path;
@@ -139,7 +139,7 @@ fn a_page_shows_who_signed_what_is_in_it_and_where_the_bytes_went() {
 
 #[test]
 fn names_in_a_bundle_stay_names_in_the_page() {
-    let directory = tempfile::tempdir().expect("a directory");
+    let directory = directory();
     let (tree, out) = (directory.path().join("tree"), directory.path().join("<out> \u{202e}\"&"));
     let hostile = ["<script>alert(1)<", "a' onload='x", "b\" onclick=\"x", "c &lt;d>.<i>&", "--><style>.>{", "e.\"'<>"];
     for name in hostile {

@@ -1,5 +1,6 @@
 //! The platform's own API, from its own package, for tests.
 
+use crate::fixture::directory;
 use crate::venv::{packages, python, scripts};
 use serde_json::{Value, json};
 use std::fs::{self, File};
@@ -31,7 +32,7 @@ impl Platform {
     }
 
     fn start_by(mut command: Command, registry: &str) -> Platform {
-        let directory = tempfile::tempdir().expect("a directory");
+        let directory = directory();
         let log = File::create(directory.path().join("log")).expect("created");
         let mut child = command
             .arg(scripts().join("server.py"))

@@ -1,7 +1,7 @@
 //! `pack` and `import` with `--profile tao`: what would break the platform does not travel, and what travels
 //! lands where the platform looks.
 
-use crate::fixture::{sign, signer};
+use crate::fixture::{directory, sign, signer};
 use crate::program::{Transcript, airlift, files_below, shown, signer_line};
 use crate::tao::{FOLDER, check, entry, write};
 use serde_json::{Value, json};
@@ -18,7 +18,7 @@ struct Place(tempfile::TempDir);
 impl Place {
     /// Makes a good tree with all that vendors, hubs and repositories leave in one.
     fn new() -> Place {
-        let place = Place(tempfile::tempdir().expect("a directory"));
+        let place = Place(directory());
         write(&place.models(), &entry(), &["model.pth", ".gitignore"]);
         place.file(&format!("models/{FOLDER}/empty.txt"), b"");
         place.file(&format!("models/{FOLDER}/experiment_lock.lock"), b"");

@@ -1,5 +1,6 @@
 //! `tao register` and `tao values`, against the platform's own API and a real store.
 
+use crate::fixture::directory;
 use crate::platform::Platform;
 use crate::program::{Transcript, airlift, files_below, shown};
 use crate::weed::Weed;
@@ -91,7 +92,7 @@ impl Scene {
 
     /// Writes a tree, lets `tao check` judge it, and brings it into the bucket.
     pub(crate) fn land(&self, models: &[Model]) {
-        let tree = tempfile::tempdir().expect("a directory");
+        let tree = directory();
         for (.., file) in models {
             let path = tree.path().join(file);
             fs::create_dir_all(path.parent().expect("a folder")).expect("made");
@@ -268,7 +269,7 @@ fn a_store_or_platform_that_is_not_as_it_is_told_is_named_with_what_to_do() {
     assert_eq!(scene.platform.lookup(DINO.0, &workspace), None);
     assert!(!scene.register(&[]).err.contains("no weights"));
 
-    let directory = tempfile::tempdir().expect("a directory");
+    let directory = directory();
     let wrong = directory.path().join("credentials");
     let text = "[default]\naws_access_key_id = canary-access-key\naws_secret_access_key = canary-other-secret\n";
     fs::write(&wrong, text).expect("written");
@@ -317,7 +318,7 @@ fn see_a_signal_end_it(scene: &Scene) {
     let silent = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let api = format!("http://{}", silent.local_addr().expect("bound"));
     // The file of every day serves commands below commands as well.
-    let directory = tempfile::tempdir().expect("a directory");
+    let directory = directory();
     let config = directory.path().join("config.toml");
     let credentials = Weed::shared().credentials_file();
     fs::write(&config, format!("credentials_file = {:?}\n", shown(&credentials))).expect("written");

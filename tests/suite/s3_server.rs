@@ -1,5 +1,6 @@
 //! The S3 store and a real server that is killed, restarted, or not who it should be.
 
+use crate::fixture::directory;
 use crate::weed::Weed;
 use airlift::error::Class;
 use airlift::format::Proven;
@@ -52,7 +53,7 @@ fn a_missing_bucket_is_named_and_not_created_unasked() {
 
 #[test]
 fn credentials_that_the_server_does_not_know_are_unavailable_and_stay_untold() {
-    let directory = tempfile::tempdir().expect("temporary directory");
+    let directory = directory();
     let file = directory.path().join("credentials");
     let text = "[other]\naws_access_key_id = canary-unknown\naws_secret_access_key = canary-wrong\n";
     std::fs::write(&file, text).expect("write");
@@ -71,7 +72,7 @@ fn credentials_that_the_server_does_not_know_are_unavailable_and_stay_untold() {
 
 #[test]
 fn t14_refuses_a_server_whose_certificate_does_not_prove_its_name() {
-    let directory = tempfile::tempdir().expect("temporary directory");
+    let directory = directory();
     let dir = directory.path();
     for name in ["ours", "theirs"] {
         authority(dir, name);
@@ -103,7 +104,7 @@ fn t14_refuses_a_server_whose_certificate_does_not_prove_its_name() {
 
 #[test]
 fn a_file_that_holds_no_authority_is_refused_before_any_call() {
-    let directory = tempfile::tempdir().expect("temporary directory");
+    let directory = directory();
     let file = directory.path().join("ca.pem");
     for text in ["", "no certificate", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"] {
         std::fs::write(&file, text).expect("write");

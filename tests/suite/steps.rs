@@ -1,5 +1,6 @@
 //! `tao init`, `export` and `land`: all of one side from one file.
 
+use crate::fixture::directory;
 use crate::program::{Transcript, airlift, files_below, shown, signing_key};
 use crate::standin::{PERSONAL_KEY, Standin};
 use serde_json::{Value, json};
@@ -18,7 +19,7 @@ struct Place {
 
 impl Place {
     fn new() -> Place {
-        let top = tempfile::tempdir().expect("a directory");
+        let top = directory();
         let dir = top.path();
         fs::write(dir.join("models.csv"), CATALOGUE).expect("written");
         fs::create_dir_all(dir.join("data/train")).expect("made");
@@ -229,7 +230,7 @@ fn a_file_that_no_step_understands_is_refused_with_its_line() {
 
 #[test]
 fn init_writes_a_file_that_both_sides_understand_and_writes_over_nothing() {
-    let top = tempfile::tempdir().expect("a directory");
+    let top = directory();
     let file = top.path().join("airlift-tao.toml");
     let told = Transcript::of(airlift(&["tao", "init", shown(&file), "--json"]));
     assert_eq!(told.code, 0, "{}", told.err);

@@ -1,5 +1,6 @@
 //! What every store does, tried on all of them: memory, directory, and S3 on a real server.
 
+use crate::fixture::directory;
 use airlift::format::Proven;
 use airlift::store::{
     Attributes, Condition, DirectoryStore, Key, MemoryStore, PartNumber, PartTag, Store, StoreError, Tag, UploadId,
@@ -56,7 +57,7 @@ fn on_memory(test: fn(&Case)) {
 }
 
 fn on_directory(test: fn(&Case)) {
-    let root = tempfile::tempdir().expect("temporary directory");
+    let root = directory();
     test(&Case { store: &DirectoryStore::new(root.path()), prefix: "t/" });
 }
 

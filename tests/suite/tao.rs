@@ -1,5 +1,6 @@
 //! `tao check`: what the platform would find wrong is found before it travels.
 
+use crate::fixture::directory;
 use crate::program::{Transcript, airlift, shown};
 use serde_json::{Value, json};
 use std::fs;
@@ -39,7 +40,7 @@ pub(crate) fn check(dir: &Path, more: &[&str]) -> Transcript {
 
 #[test]
 fn a_good_tree_is_good_and_datasets_beside_it_are_recognised() {
-    let top = tempfile::tempdir().expect("a directory");
+    let top = directory();
     write(&top.path().join("models"), &entry(), &["model.pth"]);
     fs::create_dir_all(top.path().join("datasets/train")).expect("made");
     let told = check(top.path(), &["--json"]);
@@ -55,7 +56,7 @@ fn a_good_tree_is_good_and_datasets_beside_it_are_recognised() {
 
 #[test]
 fn an_empty_folder_and_a_value_that_breaks_listings_are_refused_with_their_names() {
-    let top = tempfile::tempdir().expect("a directory");
+    let top = directory();
     let mut poisoned = entry();
     poisoned["network_arch"] = json!("resnet_152");
     write(top.path(), &poisoned, &[]);
@@ -68,7 +69,7 @@ fn an_empty_folder_and_a_value_that_breaks_listings_are_refused_with_their_names
 
 #[test]
 fn what_surprises_is_named_and_not_refused() {
-    let top = tempfile::tempdir().expect("a directory");
+    let top = directory();
     write(top.path(), &entry(), &["model.safetensors"]);
     fs::write(top.path().join("stray.bin"), "x").expect("written");
     let told = check(top.path(), &[]);
@@ -79,7 +80,7 @@ fn what_surprises_is_named_and_not_refused() {
 
 #[test]
 fn a_tree_without_metadata_or_with_broken_ones_is_refused() {
-    let top = tempfile::tempdir().expect("a directory");
+    let top = directory();
     let told = check(top.path(), &[]);
     assert_eq!(told.code, 7);
     assert!(told.error().contains("ptm_metadatas.json is not there; name the directory"), "{}", told.err);

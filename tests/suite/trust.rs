@@ -1,6 +1,7 @@
 //! Signing and verifying with the real ssh-keygen and ssh-agent beside us.
 
 use crate::authenticator::TestKey;
+use crate::fixture::directory;
 use airlift::error::Class;
 use airlift::format::{SignatureFile, Time};
 use airlift::pipeline::sign::{Keygen, SignError, Signed};
@@ -22,7 +23,7 @@ struct Desk {
 
 impl Desk {
     fn new() -> Desk {
-        Desk { directory: tempfile::tempdir().expect("a directory") }
+        Desk { directory: directory() }
     }
 
     fn path(&self, name: &str) -> PathBuf {

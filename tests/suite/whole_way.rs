@@ -1,5 +1,6 @@
 //! The whole air-gap job, command by command, with the real store and the platform's own API.
 
+use crate::fixture::directory;
 use crate::platform::Platform;
 use crate::program::{Transcript, airlift, files_below, shown, signing_key};
 use crate::standin::Standin;
@@ -27,7 +28,7 @@ fn succeeds(mut command: Command, more: &[&str]) -> Value {
 
 #[test]
 fn models_that_were_fetched_are_listed_with_their_ids_and_found_by_the_platform_itself() {
-    let directory = tempfile::tempdir().expect("a directory");
+    let directory = directory();
     let top = directory.path();
     let key = signing_key(top, "key", "signers");
     fs::write(top.join("models.csv"), CATALOGUE).expect("written");

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 /// Most bytes of an answer that are handed over at once.
 const BUFFER_LEN: usize = 256 << 10;
 /// Fewer bytes a second than this, for as long as nothing may come, are no answer.
-pub(in crate::tao) const SLOW_LEN_PER_S: u64 = 1 << 10;
+const SLOW_LEN_PER_S: u64 = 1 << 10;
 
 /// An answer, whose body comes as it is read.
 pub struct Response<'a> {
@@ -52,7 +52,7 @@ struct Pace {
 }
 
 impl<'a> Response<'a> {
-    /// Asks, and returns what is answered. An answer that comes slower than [`SLOW_LEN_PER_S`] for `stall`
+    /// Asks, and returns what is answered. An answer that comes slower than 1 KiB a second for `stall`
     /// is taken for broken.
     ///
     /// # Errors

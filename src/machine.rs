@@ -5,6 +5,7 @@
 //! power cut can leave a disk.
 
 use rustix::fs::{FlockOperation, Mode, OFlags};
+use rustix::io::Errno;
 use std::fmt;
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, IoSlice, Read as _, Seek as _, SeekFrom};
@@ -262,7 +263,7 @@ impl Machine {
         let MachineFile { file, .. } = self.open(path, 0o600)?;
         match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => Ok(Some(Lock(file))),
-            Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
+            Err(Errno::WOULDBLOCK) => Ok(None),
             Err(errno) => Err(errno.into()),
         }
     }
@@ -271,13 +272,14 @@ impl Machine {
     /// or value holds it. Where the file system has no locks, a person sees to it.
     ///
     /// # Errors
-    /// The directory can't be opened.
+    /// The directory can't be opened, or the operating system refuses.
     pub fn lock_directory(&self, path: &Path) -> io::Result<Option<Lock>> {
         let options = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let directory = File::from(rustix::fs::open(path, options, Mode::empty())?);
         match rustix::fs::flock(&directory, FlockOperation::NonBlockingLockExclusive) {
-            Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
-            _ => Ok(Some(Lock(directory))),
+            Ok(()) | Err(Errno::NOSYS | Errno::OPNOTSUPP | Errno::NOLCK) => Ok(Some(Lock(directory))),
+            Err(Errno::WOULDBLOCK) => Ok(None),
+            Err(errno) => Err(errno.into()),
         }
     }
 

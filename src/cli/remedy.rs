@@ -119,10 +119,17 @@ pub(crate) fn of_fetch(error: &FetchError) -> &'static str {
     match error {
         FetchError::InUse { .. } => "wait until that is done",
         FetchError::NoKey => "set PTM_API_KEY, or name a file with --ngc-key-file",
-        FetchError::Remote(RemoteError::Http(HttpError::KeyRefused { .. })) => "use a key that may see it",
+        FetchError::Remote(RemoteError::Http(HttpError::AccessRefused { .. })) => "use a key that may see it",
         FetchError::Remote(RemoteError::Http(HttpError::CertificateRefused { .. })) => {
             "name the right authority with --ca-file"
         }
+        FetchError::Remote(
+            RemoteError::TooManyPages { .. }
+            | RemoteError::ListTooLong { .. }
+            | RemoteError::PageAgain { .. }
+            | RemoteError::BadLink { .. }
+            | RemoteError::Http(HttpError::NotAnswer { .. } | HttpError::TooLong { .. }),
+        ) => "see that --ngc-endpoint and --hf-endpoint name the sources and that no proxy answers for them",
         error => of_class(error.class()),
     }
 }
@@ -171,7 +178,9 @@ pub(crate) fn of_register(error: &RegisterError) -> &'static str {
 
 pub(crate) fn of_registry(error: &RegistryError) -> &'static str {
     match error {
-        RegistryError::Http(HttpError::KeyRefused { .. }) => "log in by docker login, or name a file with --auth-file",
+        RegistryError::Http(HttpError::AccessRefused { .. }) => {
+            "log in by docker login, or name a file with --auth-file"
+        }
         RegistryError::Http(HttpError::CertificateRefused { .. }) => "name the right authority with --ca-file",
         RegistryError::Http(HttpError::Unreachable { .. }) => {
             "see that it runs and whether it has TLS: without, add --plain-http; repeating resumes"

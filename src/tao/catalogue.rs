@@ -7,6 +7,8 @@ use csv::StringRecord;
 use std::collections::HashMap;
 use uuid::Uuid;
 
+/// The header of a catalogue.
+pub const HEADER: &str = "displayName,ngc_path,network_arch,is_backbone";
 /// Longest catalogue, in bytes.
 pub const CATALOGUE_LEN_MAX: u64 = 16 << 20;
 /// Longest name that is shown for a model, in characters.
@@ -47,7 +49,7 @@ pub enum RowRule {
         found: usize,
     },
     /// the first row is the header.
-    #[error("the first row is the header, displayName,ngc_path,network_arch,is_backbone, and this one names a model")]
+    #[error("the first row is the header, {HEADER}, and this one names a model")]
     NoHeader,
     /// the name is not empty and not too long.
     #[error("the name has {found} characters, not 1 to {NAME_COUNT_MAX}")]
@@ -199,10 +201,8 @@ fn truth(text: &str) -> Option<bool> {
 mod tests {
     use super::*;
 
-    const HEADER: &str = "displayName,ngc_path,network_arch,is_backbone\n";
-
     fn parse(rows: &str) -> Catalogue {
-        Catalogue::parse(format!("{HEADER}{rows}").as_bytes()).expect("CSV")
+        Catalogue::parse(format!("{HEADER}\n{rows}").as_bytes()).expect("CSV")
     }
 
     fn refused(rows: &str) -> Vec<(u64, String)> {

@@ -292,8 +292,8 @@ fn what_a_source_no_longer_has_is_named() {
     succeeds(&told);
     let document: Value = serde_json::from_str(&told.out).expect("JSON");
     let below = |path: &str| format!("huggingface/owner_repository-0/{path}");
-    assert_eq!(document["leftover"], json!([below("old/weights.pth"), below("old\u{fffd}/x")]));
-    let line = format!("not of its source, and travels: {}", shown(&folder.join("old/weights.pth")));
+    assert_eq!(document["strays"], json!([below("old/weights.pth"), below("old\u{fffd}/x")]));
+    let line = format!("{} is not of its source and will be packed", shown(&folder.join("old/weights.pth")));
     assert!(told.err.contains(&line), "{}", told.err);
 }
 
@@ -454,6 +454,23 @@ fn a_key_comes_from_a_file_or_a_variable_is_renewed_and_is_never_shown() {
     let told = Transcript::of(command);
     assert_eq!(told.code, 2);
     assert!(told.error().contains("set PTM_API_KEY, or name a file with --ngc-key-file"), "{}", told.err);
+}
+
+#[test]
+fn without_a_key_nothing_is_fetched_where_ngc_is_asked() {
+    let top = directory();
+    let standin = Standin::start(&["--models", "1", "--repositories", "1"]);
+    let csv = catalogue(top.path(), &rows(1, 1));
+    let mut command = standin.fetch(&top.path().join("out"), &["--csv", &csv]);
+    command.env_remove("PTM_API_KEY");
+    let told = Transcript::of(command);
+    assert_eq!(told.code, 2, "{}", told.err);
+    assert!(told.error().contains("set PTM_API_KEY"), "{}", told.err);
+    assert!(!top.path().join("out").exists());
+    let csv = catalogue(top.path(), &rows(0, 1));
+    let mut command = standin.fetch(&top.path().join("out"), &["--csv", &csv]);
+    command.env_remove("PTM_API_KEY");
+    succeeds(&Transcript::of(command));
 }
 
 #[test]

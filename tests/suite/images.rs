@@ -598,7 +598,7 @@ fn engines_get_the_stream_and_their_refusal_is_told() {
 #[test]
 fn the_folder_of_the_vendors_scripts_is_written_and_read() {
     let (carried, top) = (Carried::shared(), directory());
-    let folder = top.path().join("saved-docker-images");
+    let folder = top.path().join("saved_docker_images");
     let written = carried.call("load", &["--compat", shown(&folder)]);
     assert_eq!(written.code, 0, "{}", written.err);
     let list: Value = serde_json::from_slice(&fs::read(folder.join("manifest.json")).expect("a list")).expect("JSON");

@@ -51,7 +51,6 @@ mod registry;
 mod s3_faults;
 #[cfg(feature = "s3")]
 mod s3_server;
-
 mod source;
 #[cfg(feature = "s3")]
 mod standin;

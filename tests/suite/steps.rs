@@ -207,7 +207,7 @@ fn a_file_that_no_step_understands_is_refused_with_its_line() {
         ("[release]\nstream = 'a'\ncounter = 1\nbundles = 'b'\n", "the table roots has no models = \"...\""),
         (
             "[release]\nstream = 'a'\ncounter = 1\nbundles = 'b'\n[roots]\nmodels = 'm'\n[sign]\nkey = ['k']\n",
-            "the table sign has no keys = [\"...\"]; add that line, or remove the table",
+            "the table sign has no keys = [\"...\"]; add that line, or remove the table: then",
         ),
         (
             "[release]\nstream = 'a'\ncounter = 1\nbundles = 'b'\n[roots]\nmodels = 'm'\n[write]\nmedai = ['k']\n",

@@ -9,7 +9,7 @@ const EXAMPLES: &str = "\
 Examples:
   airlift images list --config-env config.env --compose docker-compose.yaml
   airlift images fetch nvcr.io/nvidia/tao/tao-toolkit:6.26.3-pyt --out ./images
-  airlift images add ./saved-docker-images --out ./images
+  airlift images add ./saved_docker_images --out ./images
   airlift pack images=./images --stream tao --counter 1 --out tao-1 --sign KEY
   airlift images push tao-1 --to registry.enclave:5000 --stream tao --allowed-signers signers
   airlift images load tao-1 --to docker --stream tao --allowed-signers signers";
@@ -117,7 +117,7 @@ pub(crate) struct FetchImagesArgs {
 
 const ADD_EXAMPLES: &str = "\
 Examples:
-  airlift images add ./saved-docker-images --out ./images
+  airlift images add ./saved_docker_images --out ./images
   docker save -o mongo.tar mongo:7 && airlift images add mongo.tar --out ./images";
 
 /// Arguments of `images add`.
@@ -167,7 +167,7 @@ Examples:
   airlift images load /media/stick --to docker --stream tao --allowed-signers signers
   CONTAINERD_NAMESPACE=k8s.io airlift images load tao-1 --to containerd --allowed-signers signers
   airlift images load tao-1 --to - --only mongo:7 --allowed-signers signers | ssh node docker load
-  airlift images load tao-1 --compat ./saved-docker-images --allowed-signers signers";
+  airlift images load tao-1 --compat ./saved_docker_images --allowed-signers signers";
 
 /// Arguments of `images load`.
 #[derive(Debug, clap::Args)]

@@ -41,7 +41,7 @@ pub(crate) fn run(args: &FetchArgs, report: &Report) -> Result<(), Failure> {
     let is_stopped = || progress.is_cancelled();
     let note = |line: &str| progress.note(line);
     let http = Http::new(client(args.ca_file.as_deref(), &Patience::default())?, Patience::default(), &is_stopped)
-        .telling(&note);
+        .with_note(&note);
     let endpoints = (endpoint(&args.ngc_endpoint)?, endpoint(&args.ngc_auth_endpoint)?);
     let ngc = key.map(|key| Ngc::new(&http, endpoints.0, endpoints.1, key));
     let hub = Hub::new(&http, endpoint(&args.hf_endpoint)?, token);
@@ -70,11 +70,12 @@ pub(crate) fn run(args: &FetchArgs, report: &Report) -> Result<(), Failure> {
     let fetched = fetch(&http, ngc.as_ref(), &hub, plan, &options, &progress);
     progress.finish();
     let fetched = fetched?;
-    for path in &fetched.leftover.paths {
-        report.warn(&format!("not of its source, and travels: {}", OneLine(args.out.join(path).to_string_lossy())));
+    for path in &fetched.strays.paths {
+        let path = OneLine(args.out.join(path).to_string_lossy()).to_string();
+        report.warn(&format!("{path} is not of its source and will be packed; remove it if it is not meant"));
     }
-    if fetched.leftover.more_count > 0 {
-        report.warn(&format!("not of their sources: {} more", Count(fetched.leftover.more_count, "path")));
+    if fetched.strays.more_count > 0 {
+        report.warn(&format!("{} more are not of their sources", Count(fetched.strays.more_count, "path")));
     }
     report.result(&left.beside(document(&fetched, &args.out)), &text(&fetched, &args.out))?;
     ending(&fetched.failed, catalogue.refused.len(), report)
@@ -214,7 +215,8 @@ fn document(fetched: &Fetched, out: &Path) -> Value {
         "out": out,
         "models": fetched.models.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "entries": fetched.entry_count,
-        "leftover": fetched.leftover.paths.iter().map(|path| path.to_string_lossy()).collect::<Vec<_>>(),
+        "strays": fetched.strays.paths.iter().map(|path| path.to_string_lossy()).collect::<Vec<_>>(),
+        "more_strays": fetched.strays.more_count,
         "failed": failed_document(&fetched.failed),
     })
 }

@@ -1,7 +1,7 @@
 //! One question and its answer, whatever it is.
 
 use super::error::{ApiError, MESSAGE_COUNT_MAX};
-use super::{ANSWER_MS_MAX, Version, hidden};
+use super::{STALL_MS, Version, hidden};
 use crate::store::Keys;
 use crate::tao::http::{HttpError, Response};
 use reqwest::blocking::RequestBuilder;
@@ -54,7 +54,7 @@ impl Answer {
         sent: Option<Keys>,
         is_stopped: &(dyn Fn() -> bool + Sync),
     ) -> Result<Answer, ApiError> {
-        let response = Response::to(request, Duration::from_millis(ANSWER_MS_MAX), is_stopped)?;
+        let response = Response::to(request, Duration::from_millis(STALL_MS), is_stopped)?;
         let (place, status) = (response.place(), response.status().as_u16());
         Ok(Answer { place, status, bytes: response.bytes(ANSWER_LEN_MAX)?, sent })
     }

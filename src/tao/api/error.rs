@@ -12,7 +12,7 @@ pub const MESSAGE_COUNT_MAX: usize = 500;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ApiError {
-    /// No client can be made, or no answer that can be read came.
+    /// No client can be made, no answer that can be read came, or a person asked to stop.
     #[error(transparent)]
     Http(#[from] HttpError),
     /// A server is there, and not this API.

@@ -20,8 +20,8 @@ use std::fmt;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
-/// How long an answer may take, in milliseconds: for a dead store the platform takes 80 s.
-pub const ANSWER_MS_MAX: u64 = 120_000;
+/// How long nothing may come of an answer, in milliseconds: for a dead store the platform takes 80 s.
+pub const STALL_MS: u64 = 120_000;
 /// Longest user or token that a login may answer with, in bytes.
 const BEARER_LEN_MAX: usize = 16 << 10;
 /// Longest id, in characters; the platform's are UUIDs.
@@ -104,7 +104,7 @@ impl<'a> Api<'a> {
         ca_file: Option<&Path>,
         is_stopped: &'a (dyn Fn() -> bool + Sync),
     ) -> Result<Api<'a>, ApiError> {
-        let patience = Patience { stall_ms: ANSWER_MS_MAX, ..Patience::default() };
+        let patience = Patience { stall_ms: STALL_MS, ..Patience::default() };
         let client = builder(ca_file, &patience)?;
         // The platform is reached directly: whoever it would send us to, and a proxy of the
         // environment, would see the credentials of the store.

@@ -30,7 +30,7 @@ pub(super) fn ask(
 ) -> Result<Option<Skew>, HttpError> {
     let client = builder(ca_file, &PATIENCE)?.no_proxy().redirect(Policy::none()).build().map_err(HttpError::Setup)?;
     let url = endpoint.at([], &[]);
-    let response = Http::new(client, PATIENCE, is_stopped).answer(&|client| client.get(url.clone()))?;
+    let response = Http::new(client, PATIENCE, is_stopped).response(&|client| client.get(url.clone()))?;
     let date = response.headers().get(DATE).and_then(|date| date.to_str().ok());
     let theirs = date.and_then(|date| OffsetDateTime::parse(date, &Rfc2822).ok()).map(OffsetDateTime::unix_timestamp);
     let ours = i64::try_from(now().unix()).unwrap_or(i64::MAX);

@@ -22,8 +22,6 @@ const BUFFER_LEN: usize = 1 << 20;
 /// An attempt that brings so many bytes, or this share of what is missing, was not in vain.
 const GAIN_LEN: u64 = 16 << 10;
 const GAIN_SHARE: u64 = 64;
-/// The same for one that ended since it came too slowly: what comes at that pace while nothing may come.
-const SLOW_GAIN_LEN: u64 = 120 << 10;
 /// Bytes between two notes of how far a file came.
 const NOTE_STEP_LEN: u64 = 64 << 20;
 /// Longest tag of a file that is gone on with, in bytes.
@@ -196,11 +194,12 @@ impl Fetcher<'_> {
             // Only what was never there before counts: who breaks off here and there brings nothing.
             let gained = part.len.saturating_sub(reached_len);
             reached_len = reached_len.max(part.len);
-            let wanted = if is_slow { SLOW_GAIN_LEN } else { GAIN_LEN.min(missing.div_ceil(GAIN_SHARE)) };
+            let wanted = if is_slow { self.http.slow_len() } else { GAIN_LEN.min(missing.div_ceil(GAIN_SHARE)) };
             vain_count = if gained < wanted { vain_count + 1 } else { 0 };
             if vain_count >= self.http.attempt_count() {
                 return Err(FileError::BrokenOff { path: file.path.clone(), offset: part.len });
             }
+            self.http.note_again(vain_count, &format_args!("{} broke off at byte {}", Shown(&file.path), part.len));
             self.http.wait_after(vain_count.max(1))?;
         }
         let found = Sha256::from_bytes(part.hasher.finalize().into());
@@ -230,7 +229,7 @@ impl Fetcher<'_> {
                 _ => request,
             }
         };
-        let mut response = self.http.response_after(&ask, vain_count)?;
+        let mut response = self.http.success_counting(&ask, vain_count)?;
         let goes_on = response.status() == StatusCode::PARTIAL_CONTENT && begins_at(&response, offset, file.len);
         if !goes_on {
             self.restart(file, target, part, &response)?;

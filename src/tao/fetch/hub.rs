@@ -1,9 +1,9 @@
 //! A hub as a source: the revision that is fetched, and its files.
 
-use super::remote::{Pages, RemoteError, RemoteFile, check_file_count, check_path};
+use super::remote::{PageLimits, RemoteError, RemoteFile, check_file_count, check_path};
 use crate::format::Sha256;
 use crate::tao::address::Endpoint;
-use crate::tao::http::{Answer, Http, HttpError};
+use crate::tao::http::{Document, Http, HttpError};
 use crate::tao::model::HubModel;
 use reqwest::blocking::{Client, RequestBuilder};
 use reqwest::header::{HeaderMap, LINK};
@@ -105,11 +105,11 @@ impl<'a> Hub<'a> {
         let path = ["api", "models"].into_iter().chain(model.as_str().split('/')).chain(["tree", &revision.sha]);
         let mut url = Some(self.endpoint.at(path, &[("recursive", "true"), ("expand", "false")]));
         let mut files = Vec::new();
-        let mut pages = Pages::new(format!("files of {model}"));
+        let mut limits = PageLimits::new(format!("files of {model}"));
         while let Some(page) = url {
-            pages.follow(page.as_str())?;
+            limits.follow(page.as_str())?;
             let answer = self.ask::<Vec<Item>>(page.clone())?;
-            pages.add(answer.len)?;
+            limits.add(answer.len)?;
             for item in answer.value.into_iter().filter(|item| item.kind == "file") {
                 let (len, sha256) = match item.lfs {
                     Some(lfs) => (lfs.size, Sha256::from_hex(&lfs.oid)),
@@ -130,8 +130,8 @@ impl<'a> Hub<'a> {
         self.with_token(client.get(self.endpoint.at(parts, &[])))
     }
 
-    fn ask<T: serde::de::DeserializeOwned>(&self, url: Url) -> Result<Answer<T>, HttpError> {
-        self.http.answered(&|client| self.with_token(client.get(url.clone())))
+    fn ask<T: serde::de::DeserializeOwned>(&self, url: Url) -> Result<Document<T>, HttpError> {
+        self.http.document(&|client| self.with_token(client.get(url.clone())))
     }
 
     fn with_token(&self, request: RequestBuilder) -> RequestBuilder {

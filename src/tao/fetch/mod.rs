@@ -10,11 +10,11 @@ pub mod ngc;
 pub mod plan;
 pub mod remote;
 
-mod leftover;
 mod record;
+mod strays;
 
-pub use leftover::Leftover;
 pub use record::PROVENANCE_NAME;
+pub use strays::Strays;
 
 use super::http::{Http, HttpError};
 use super::metadata::{METADATA_NAME, MetadataError};
@@ -151,7 +151,7 @@ pub struct Fetched {
     /// Models that are not, each with its first failure. None of them is in the metadata.
     pub failed: Vec<Failed>,
     /// What lies in the folders of those that are there and is not of their sources.
-    pub leftover: Leftover,
+    pub strays: Strays,
     /// Entries of the metadata, those of earlier fetches included.
     pub entry_count: usize,
 }
@@ -186,7 +186,7 @@ pub fn fetch(
     fetched.models = whole.iter().map(|(model, _)| model.model.clone()).collect();
     fetched.entry_count = record::write(&whole, &fetched.failed, options)?;
     for (model, _) in &whole {
-        fetched.leftover.add(&options.out, &model.model.folder(), &model.files);
+        fetched.strays.add(&options.out, &model.model.folder(), &model.files);
     }
     if fetched.failed.is_empty() {
         let unfinished = options.out.join(UNFINISHED_NAME);
@@ -280,7 +280,7 @@ impl Run<'_> {
         let mut renewed_at_len = None;
         loop {
             match self.fetcher.fetch(file, target, &|client: &_| client.get(url.clone())) {
-                Err(error @ FileError::Http(HttpError::KeyRefused { .. } | HttpError::NotFound { .. })) => {
+                Err(error @ FileError::Http(HttpError::AccessRefused { .. } | HttpError::NotFound { .. })) => {
                     let len = std::fs::metadata(&target.part).map_or(0, |part| part.len());
                     if renewed_at_len.is_some_and(|before| len <= before) {
                         return Err(error.into());

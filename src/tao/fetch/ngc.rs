@@ -1,9 +1,9 @@
 //! NGC as a source: what a key may see, and the files of a version (contract of the platform's downloader).
 
-use super::remote::{self, RemoteError, RemoteFile, check_file_count, check_path};
+use super::remote::{PageLimits, RemoteError, RemoteFile, check_file_count, check_path};
 use crate::format::Sha256;
 use crate::tao::address::Endpoint;
-use crate::tao::http::{Answer, Http, HttpError};
+use crate::tao::http::{Document, Http, HttpError};
 use crate::tao::model::NgcModel;
 use crate::tao::ngc::{VersionAnswer, VersionDetails};
 use reqwest::header::{ACCEPT, ACCEPT_ENCODING};
@@ -19,7 +19,7 @@ use url::Url;
 const PAGE_COUNT: &str = "1000";
 /// Most links that a page is asked for.
 const LINK_PAGE_COUNT: &str = "100";
-/// How often a new token is tried.
+/// Tokens for one question: the first and two new ones.
 const TOKEN_COUNT_MAX: usize = 3;
 
 /// A key of NGC. It is never shown.
@@ -34,7 +34,7 @@ impl NgcKey {
     }
 
     /// Tells whether the key is the bearer, and not exchanged for tokens.
-    fn is_shown_itself(&self) -> bool {
+    fn is_bearer(&self) -> bool {
         self.0.starts_with("nvapi")
     }
 }
@@ -93,7 +93,7 @@ struct Named {
 struct OrgsAnswer {
     organizations: Vec<Named>,
     #[serde(default)]
-    pagination_info: Option<Pages>,
+    pagination_info: Option<PaginationInfo>,
 }
 
 #[derive(Deserialize)]
@@ -101,7 +101,7 @@ struct OrgsAnswer {
 struct TeamsAnswer {
     teams: Vec<Named>,
     #[serde(default)]
-    pagination_info: Option<Pages>,
+    pagination_info: Option<PaginationInfo>,
 }
 
 #[derive(Deserialize)]
@@ -125,7 +125,7 @@ struct VersionsAnswer {
     #[serde(default)]
     model_versions: Vec<VersionDetails>,
     #[serde(default)]
-    pagination_info: Option<Pages>,
+    pagination_info: Option<PaginationInfo>,
 }
 
 #[derive(Deserialize)]
@@ -134,7 +134,7 @@ struct FilesAnswer {
     #[serde(default)]
     model_files: Vec<ListedFile>,
     #[serde(default)]
-    pagination_info: Option<Pages>,
+    pagination_info: Option<PaginationInfo>,
 }
 
 #[derive(Deserialize)]
@@ -146,7 +146,7 @@ struct ListedFile {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Pages {
+struct PaginationInfo {
     #[serde(default)]
     next_page: Option<String>,
     #[serde(default)]
@@ -161,26 +161,26 @@ struct LinksAnswer {
     #[serde(default)]
     filepath: Vec<String>,
     #[serde(default)]
-    pagination_info: Option<Pages>,
+    pagination_info: Option<PaginationInfo>,
 }
 
 /// One page of a list.
 trait Page: DeserializeOwned {
     /// Takes out which pages there are.
-    fn pages(&mut self) -> Option<Pages>;
+    fn pagination_info(&mut self) -> Option<PaginationInfo>;
 }
 
-macro_rules! pages {
+macro_rules! impl_page {
     ($($answer:ty),*) => {
         $(impl Page for $answer {
-            fn pages(&mut self) -> Option<Pages> {
+            fn pagination_info(&mut self) -> Option<PaginationInfo> {
                 self.pagination_info.take()
             }
         })*
     };
 }
 
-pages!(OrgsAnswer, TeamsAnswer, VersionsAnswer, FilesAnswer, LinksAnswer);
+impl_page!(OrgsAnswer, TeamsAnswer, VersionsAnswer, FilesAnswer, LinksAnswer);
 
 /// NGC, seen with one key.
 pub struct Ngc<'a> {
@@ -230,17 +230,19 @@ impl<'a> Ngc<'a> {
     pub fn models(&self, place: &OrgTeam) -> Result<Vec<FoundModel>, RemoteError> {
         let team = place.team.as_ref().map(|team| format!("{team}/")).unwrap_or_default();
         let query = format!("resourceId:{}/{team}*", place.org);
-        let mut pages = remote::Pages::new(format!("models of {place}"));
-        let search = |q: Value| -> Result<Answer<SearchAnswer>, HttpError> {
+        let mut limits = PageLimits::new(format!("models of {place}"));
+        let search = |q: Value| -> Result<Document<SearchAnswer>, HttpError> {
             self.ask(Some(place), &["v2", "search", "resources", "MODEL"], &[("q", &q.to_string())])
         };
-        let page_count = search(json!({"pageSize": 1000, "query": query}))?.value.result_page_total;
-        pages.check_count(page_count)?;
+        let first = search(json!({"pageSize": 1000, "query": query}))?;
+        limits.add(first.len)?;
+        let page_count = first.value.result_page_total;
+        limits.check_count(page_count)?;
         let fields = ["resourceId", "name", "displayName", "orgName", "teamName"];
         let mut found = Vec::new();
         for page in 0..page_count {
             let answer = search(json!({"fields": fields, "page": page, "pageSize": 1000, "query": query}))?;
-            pages.add(answer.len)?;
+            limits.add(answer.len)?;
             found.extend(answer.value.results.into_iter().flat_map(|result| result.resources));
         }
         Ok(found)
@@ -317,16 +319,16 @@ impl<'a> Ngc<'a> {
         page_len: &str,
         mut take: impl FnMut(T) -> Result<(), RemoteError>,
     ) -> Result<(), RemoteError> {
-        let mut pages = remote::Pages::new(path.join("/"));
+        let mut limits = PageLimits::new(path.join("/"));
         let (mut number, mut page_count) = (0_u64, 1);
         while number < page_count {
             let number_text = number.to_string();
             let query = [("page-number", number_text.as_str()), ("page-size", page_len)];
-            let mut answer: Answer<T> = self.ask(place, path, &query)?;
-            pages.add(answer.len)?;
-            pages.check_count(page_count)?;
+            let mut answer: Document<T> = self.ask(place, path, &query)?;
+            limits.add(answer.len)?;
             // A later page that says less ends nothing.
-            page_count = page_count.max(answer.value.pages().map_or(1, |pages| pages.total_pages));
+            page_count = page_count.max(answer.value.pagination_info().map_or(1, |info| info.total_pages));
+            limits.check_count(page_count)?;
             take(answer.value)?;
             number += 1;
         }
@@ -340,17 +342,17 @@ impl<'a> Ngc<'a> {
         path: &[&str],
         mut take: impl FnMut(T) -> Result<(), RemoteError>,
     ) -> Result<(), RemoteError> {
-        let mut pages = remote::Pages::new(path.join("/"));
+        let mut limits = PageLimits::new(path.join("/"));
         let mut page: Option<String> = None;
         loop {
             let mut query = vec![("page-size", PAGE_COUNT)];
             query.extend(page.as_deref().map(|page| ("page-reference", page)));
-            let mut answer: Answer<T> = self.ask(place, path, &query)?;
-            pages.add(answer.len)?;
-            let next = answer.value.pages().and_then(|pages| pages.next_page).filter(|next| !next.is_empty());
+            let mut answer: Document<T> = self.ask(place, path, &query)?;
+            limits.add(answer.len)?;
+            let next = answer.value.pagination_info().and_then(|info| info.next_page).filter(|next| !next.is_empty());
             take(answer.value)?;
             let Some(next) = next else { return Ok(()) };
-            pages.follow(&next)?;
+            limits.follow(&next)?;
             page = Some(next);
         }
     }
@@ -360,10 +362,10 @@ impl<'a> Ngc<'a> {
         place: Option<&OrgTeam>,
         path: &[&str],
         query: &[(&str, &str)],
-    ) -> Result<Answer<T>, HttpError> {
+    ) -> Result<Document<T>, HttpError> {
         let url = self.api.at(path.iter().copied(), query);
         let ask = |bearer: &str| {
-            self.http.answered(&|client| {
+            self.http.document(&|client| {
                 let request = client.get(url.clone()).bearer_auth(bearer);
                 request.header(ACCEPT, "application/json").header(ACCEPT_ENCODING, "identity")
             })
@@ -372,7 +374,7 @@ impl<'a> Ngc<'a> {
             let bearer = self.bearer(place)?;
             match ask(&bearer) {
                 // A token lasts for minutes, a fetch for hours.
-                Err(HttpError::KeyRefused { status: 401, .. }) if !self.key.is_shown_itself() => {
+                Err(HttpError::AccessRefused { status: 401, .. }) if !self.key.is_bearer() => {
                     self.forget_token(place, &bearer);
                 }
                 other => return other,
@@ -391,7 +393,7 @@ impl<'a> Ngc<'a> {
 
     /// Returns what stands behind `Bearer`: the key itself, or a token that it is exchanged for.
     fn bearer(&self, place: Option<&OrgTeam>) -> Result<String, HttpError> {
-        if self.key.is_shown_itself() {
+        if self.key.is_bearer() {
             return Ok(self.key.0.clone());
         }
         let place = place.cloned();

@@ -19,7 +19,7 @@ use std::sync::{Mutex, PoisonError};
 use std::thread;
 
 /// Questions at a time, before anything is downloaded.
-const HAND_COUNT: usize = 8;
+const WORKER_COUNT: usize = 8;
 
 /// What a model is fetched for: one entry of the metadata.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -129,7 +129,7 @@ pub fn discover(
 ) -> Result<Discovered, FetchError> {
     let found = ngc.models(place)?;
     let is_failed = AtomicBool::new(false);
-    let asked = in_hands(&found, |found| {
+    let asked = in_parallel(&found, |found| {
         // What was found so far is nothing to go on with.
         if is_failed.load(Ordering::Relaxed) {
             return Ok(Discovered::default());
@@ -140,7 +140,9 @@ pub fn discover(
         discovered
     });
     let mut all = Discovered::default();
-    asked.into_iter().try_for_each(|discovered| discovered.map(|discovered| all.extend(discovered)))?;
+    for discovered in asked {
+        all.extend(discovered?);
+    }
     Ok(all)
 }
 
@@ -156,16 +158,16 @@ fn versions_of(ngc: &Ngc<'_>, found: &FoundModel, only: Option<&BTreeSet<String>
 }
 
 /// Calls `ask` with each item, several at a time, and returns the answers in their order.
-fn in_hands<T: Sync, R: Send>(items: &[T], ask: impl Fn(&T) -> R + Sync) -> Vec<R> {
+fn in_parallel<T: Sync, R: Send>(items: &[T], ask: impl Fn(&T) -> R + Sync) -> Vec<R> {
     let next = AtomicUsize::new(0);
     let answers: Mutex<Vec<(usize, R)>> = Mutex::new(Vec::with_capacity(items.len()));
-    let hand = || loop {
+    let worker = || loop {
         let index = next.fetch_add(1, Ordering::Relaxed);
         let Some(item) = items.get(index) else { return };
         let answer = ask(item);
         answers.lock().unwrap_or_else(PoisonError::into_inner).push((index, answer));
     };
-    thread::scope(|scope| (0..HAND_COUNT.min(items.len())).for_each(|_| drop(scope.spawn(hand))));
+    thread::scope(|scope| (0..WORKER_COUNT.min(items.len())).for_each(|_| drop(scope.spawn(worker))));
     let mut answers = answers.into_inner().unwrap_or_else(PoisonError::into_inner);
     answers.sort_unstable_by_key(|(index, _)| *index);
     answers.into_iter().map(|(_, answer)| answer).collect()
@@ -229,7 +231,7 @@ pub fn plan(ngc: Option<&Ngc<'_>>, hub: &Hub<'_>, asked: &Asked, progress: &dyn 
     let mut folders: HashMap<String, &Model> = HashMap::new();
     // Their files would lie among one another.
     let jobs: Vec<_> = asked.iter().map(|(model, uses)| (model, uses, folders.insert(model.folder(), model))).collect();
-    let answers = in_hands(&jobs, |(model, uses, other)| {
+    let answers = in_parallel(&jobs, |(model, uses, other)| {
         progress.now_at(&model.to_string());
         let planned = match other {
             Some(other) => Err(FetchError::SameFolder { folder: model.folder(), other: (*other).clone() }),

@@ -132,7 +132,7 @@ pub(super) const fn check_file_count(count: usize) -> Result<(), RemoteError> {
 }
 
 /// A list that is asked for page by page, and how far it may go.
-pub(super) struct Pages {
+pub(super) struct PageLimits {
     place: String,
     count: u64,
     len: u64,
@@ -140,9 +140,9 @@ pub(super) struct Pages {
     seen: HashSet<String>,
 }
 
-impl Pages {
-    pub(super) fn new(place: impl Into<String>) -> Pages {
-        Pages { place: place.into(), count: 0, len: 0, seen: HashSet::new() }
+impl PageLimits {
+    pub(super) fn new(place: impl Into<String>) -> PageLimits {
+        PageLimits { place: place.into(), count: 0, len: 0, seen: HashSet::new() }
     }
 
     /// Refuses a list that says to have so many pages.
@@ -175,13 +175,13 @@ mod tests {
 
     #[test]
     fn a_list_ends_at_its_limits_and_where_it_leads_back() {
-        let mut pages = Pages::new("x");
+        let mut pages = PageLimits::new("x");
         (0..PAGE_COUNT_MAX).for_each(|_| pages.add(0).expect("within the limit"));
         assert!(matches!(pages.add(0), Err(RemoteError::TooManyPages { .. })));
-        let mut pages = Pages::new("x");
+        let mut pages = PageLimits::new("x");
         pages.add(LIST_LEN_MAX).expect("as long as may be");
         assert!(matches!(pages.add(1), Err(RemoteError::ListTooLong { .. })));
-        let mut pages = Pages::new("x");
+        let mut pages = PageLimits::new("x");
         ["a", "b"].iter().for_each(|page| pages.follow(page).expect("new"));
         assert!(matches!(pages.follow("a"), Err(RemoteError::PageAgain { .. })));
     }

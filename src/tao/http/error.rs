@@ -42,7 +42,7 @@ pub enum HttpError {
     },
     /// What was shown, a key or a link, gives no access.
     #[error("{place} refuses access: {status}")]
-    KeyRefused {
+    AccessRefused {
         /// The address, without what may be secret in it.
         place: String,
         /// The status, 401 or 403.
@@ -99,14 +99,16 @@ impl HttpError {
     /// Returns whose problem it is.
     pub fn class(&self) -> Class {
         match self {
-            HttpError::Setup(_) => Class::Failed,
             HttpError::Authorities { source, .. } | HttpError::Thread(source) => Class::of_io(source),
-            HttpError::Unreachable { .. }
-            | HttpError::BrokenOff { .. }
-            | HttpError::Status { status: 408 | 429 | 500.., .. } => Class::Unavailable,
-            HttpError::KeyRefused { .. } | HttpError::CertificateRefused { .. } => Class::Refused,
+            HttpError::Unreachable { .. } | HttpError::BrokenOff { .. } => Class::Unavailable,
+            HttpError::Status { .. } if self.may_pass() => Class::Unavailable,
+            HttpError::AccessRefused { .. } | HttpError::CertificateRefused { .. } => Class::Refused,
             HttpError::Stopped => Class::Interrupted,
-            _ => Class::Failed,
+            HttpError::Setup(_)
+            | HttpError::NotFound { .. }
+            | HttpError::Status { .. }
+            | HttpError::TooLong { .. }
+            | HttpError::NotAnswer { .. } => Class::Failed,
         }
     }
 
@@ -122,7 +124,11 @@ impl HttpError {
 
     /// Tells whether the same question may be answered later.
     pub(super) fn may_pass(&self) -> bool {
-        matches!(self, HttpError::Unreachable { source, .. } if !source.is_builder() && !source.is_redirect())
+        match self {
+            HttpError::Unreachable { source, .. } => !source.is_builder() && !source.is_redirect(),
+            HttpError::Status { status, .. } => matches!(status, 408 | 429 | 500..),
+            _ => false,
+        }
     }
 }
 

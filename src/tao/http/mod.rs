@@ -6,13 +6,15 @@ mod response;
 pub use error::HttpError;
 pub use response::Response;
 
+use response::SLOW_LEN_PER_S;
+
 use crate::machine::Machine;
 use reqwest::Certificate;
-use reqwest::StatusCode;
 use reqwest::blocking::{Client, ClientBuilder, RequestBuilder};
 use reqwest::header::{HeaderMap, RETRY_AFTER};
 use reqwest::redirect::{Action, Attempt, Policy};
 use serde::de::DeserializeOwned;
+use std::fmt;
 use std::path::Path;
 use std::time::Duration;
 
@@ -79,7 +81,7 @@ pub fn builder(ca_file: Option<&Path>, patience: &Patience) -> Result<ClientBuil
 
 /// A value that a server answered with.
 #[derive(Debug)]
-pub struct Answer<T> {
+pub struct Document<T> {
     /// The value.
     pub value: T,
     /// The headers of the answer.
@@ -105,9 +107,9 @@ impl<'a> Http<'a> {
         Http { client, machine: Machine::default(), patience, is_stopped, note: None }
     }
 
-    /// Tells somebody of questions that are asked more than twice: that may take minutes.
+    /// Returns the same client, which notes each attempt after the second: all of them may take minutes.
     #[must_use]
-    pub fn telling(self, note: &'a (dyn Fn(&str) + Sync)) -> Http<'a> {
+    pub fn with_note(self, note: &'a (dyn Fn(&str) + Sync)) -> Http<'a> {
         Http { note: Some(note), ..self }
     }
 
@@ -116,28 +118,31 @@ impl<'a> Http<'a> {
     /// # Errors
     /// There is no answer, or none of the type that was asked for.
     pub fn value<T: DeserializeOwned>(&self, ask: &dyn Fn(&Client) -> RequestBuilder) -> Result<T, HttpError> {
-        Ok(self.answered(ask)?.value)
+        Ok(self.document(ask)?.value)
     }
 
     /// Returns the value that a server answers with, and what came with it.
     ///
     /// # Errors
     /// As [`value`](Http::value).
-    pub fn answered<T: DeserializeOwned>(
+    pub fn document<T: DeserializeOwned>(
         &self,
         ask: &dyn Fn(&Client) -> RequestBuilder,
-    ) -> Result<Answer<T>, HttpError> {
+    ) -> Result<Document<T>, HttpError> {
         let mut vain_count = 0;
         loop {
-            let response = self.response_after(ask, &mut vain_count)?;
+            let response = self.success_counting(ask, &mut vain_count)?;
             let (place, headers) = (response.place(), response.headers().clone());
             match response.bytes(ANSWER_LEN_MAX) {
                 Ok(bytes) => {
                     let value = serde_json::from_slice(&bytes);
                     let value = value.map_err(|error| HttpError::not_answer(place, &error))?;
-                    return Ok(Answer { value, headers, len: bytes.len() as u64 });
+                    return Ok(Document { value, headers, len: bytes.len() as u64 });
                 }
-                Err(HttpError::BrokenOff { .. }) if vain_count + 1 < self.patience.attempt_count => vain_count += 1,
+                Err(error @ HttpError::BrokenOff { .. }) if vain_count + 1 < self.patience.attempt_count => {
+                    vain_count += 1;
+                    self.note_again(vain_count, &error);
+                }
                 Err(error) => return Err(error),
             }
             self.wait_after(vain_count)?;
@@ -149,25 +154,25 @@ impl<'a> Http<'a> {
     /// reads the body goes on counting.
     ///
     /// # Errors
-    /// None comes.
-    pub fn response_after(
+    /// The server can't be reached or refuses, or a person asked to stop.
+    pub fn success_counting(
         &self,
         ask: &dyn Fn(&Client) -> RequestBuilder,
         vain_count: &mut u32,
     ) -> Result<Response<'a>, HttpError> {
-        let response = self.answer_after(ask, vain_count)?;
+        let response = self.response_counting(ask, vain_count)?;
         if response.status().is_success() { Ok(response) } else { Err(refused(&response)) }
     }
 
     /// Returns a response of any status, asking again where that may help; its body is not read yet.
     ///
     /// # Errors
-    /// None comes.
-    pub fn answer(&self, ask: &dyn Fn(&Client) -> RequestBuilder) -> Result<Response<'a>, HttpError> {
-        self.answer_after(ask, &mut 0)
+    /// The server can't be reached or refuses, or a person asked to stop.
+    pub fn response(&self, ask: &dyn Fn(&Client) -> RequestBuilder) -> Result<Response<'a>, HttpError> {
+        self.response_counting(ask, &mut 0)
     }
 
-    fn answer_after(
+    fn response_counting(
         &self,
         ask: &dyn Fn(&Client) -> RequestBuilder,
         vain_count: &mut u32,
@@ -175,17 +180,16 @@ impl<'a> Http<'a> {
         loop {
             let is_last = *vain_count + 1 >= self.patience.attempt_count;
             let (wait, error) = match self.once(ask) {
-                Ok(response) if !is_last && may_pass(response.status()) => {
-                    (retry_after(response.headers()), refused(&response))
-                }
-                Ok(response) => return Ok(response),
+                Ok(response) if is_last || response.status().is_success() => return Ok(response),
+                Ok(response) => match refused(&response) {
+                    error if error.may_pass() => (retry_after(response.headers()), error),
+                    _ => return Ok(response),
+                },
                 Err(error) if is_last || !error.may_pass() => return Err(error),
                 Err(error) => (None, error),
             };
             *vain_count += 1;
-            if let Some(note) = self.note.filter(|_| *vain_count > 1) {
-                note(&format!("{error}; asking again, {} of {}", *vain_count + 1, self.patience.attempt_count));
-            }
+            self.note_again(*vain_count, &error);
             self.wait(wait.unwrap_or_else(|| self.pause(*vain_count)))?;
         }
     }
@@ -196,6 +200,18 @@ impl<'a> Http<'a> {
     /// There is no answer.
     pub fn once(&self, ask: &dyn Fn(&Client) -> RequestBuilder) -> Result<Response<'a>, HttpError> {
         Response::to(ask(&self.client), Duration::from_millis(self.patience.stall_ms), self.is_stopped)
+    }
+
+    /// Notes that something is asked once more after so many attempts in vain.
+    pub fn note_again(&self, vain_count: u32, why: &dyn fmt::Display) {
+        if let Some(note) = self.note.filter(|_| vain_count > 1) {
+            note(&format!("{why}; asking again, {} of {}", vain_count + 1, self.patience.attempt_count));
+        }
+    }
+
+    /// Returns how long an answer is that comes too slowly and yet all the time that nothing may come, in bytes.
+    pub fn slow_len(&self) -> u64 {
+        SLOW_LEN_PER_S * self.patience.stall_ms / 1000
     }
 
     /// Returns how often a question is asked at most.
@@ -238,11 +254,6 @@ fn follow(attempt: Attempt<'_>) -> Action {
     if is_weaker || attempt.previous().len() > REDIRECT_COUNT_MAX { attempt.stop() } else { attempt.follow() }
 }
 
-/// Tells whether the same question may be answered later.
-fn may_pass(status: StatusCode) -> bool {
-    status.is_server_error() || matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT)
-}
-
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let seconds: u64 = headers.get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
     Some(Duration::from_secs(seconds.min(RETRY_AFTER_S_MAX)))
@@ -252,7 +263,7 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
 pub(in crate::tao) fn refused(response: &Response<'_>) -> HttpError {
     let place = response.place();
     match response.status().as_u16() {
-        status @ (401 | 403) => HttpError::KeyRefused { place, status },
+        status @ (401 | 403) => HttpError::AccessRefused { place, status },
         404 => HttpError::NotFound { place },
         status => HttpError::Status { place, status },
     }

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 /// Most bytes of an answer that are handed over at once.
 const BUFFER_LEN: usize = 256 << 10;
 /// Fewer bytes a second than this, for as long as nothing may come, are no answer.
-const SLOW_LEN_PER_S: u64 = 1 << 10;
+pub(super) const SLOW_LEN_PER_S: u64 = 1 << 10;
 
 /// An answer, whose body comes as it is read.
 pub struct Response<'a> {
@@ -52,8 +52,8 @@ struct Pace {
 }
 
 impl<'a> Response<'a> {
-    /// Asks, and returns what is answered. An answer that comes slower than 1 KiB a second for `stall`
-    /// is taken for broken.
+    /// Asks, and returns what is answered. One that comes too slowly for `stall` is taken for
+    /// broken.
     ///
     /// # Errors
     /// No answer begins, or a person asked to stop.
@@ -207,7 +207,7 @@ fn exchange(
                 buffer.truncate(len);
                 Ok(buffer)
             }
-            Err(error) => Err(of_time(error)),
+            Err(error) => Err(with_timeout_kind(error)),
         });
         if handed.is_err() {
             return;
@@ -216,7 +216,7 @@ fn exchange(
 }
 
 /// Returns an error of reading, told apart by its kind where the time was over.
-fn of_time(error: io::Error) -> io::Error {
+fn with_timeout_kind(error: io::Error) -> io::Error {
     let cause = error.get_ref().and_then(|cause| cause.downcast_ref::<reqwest::Error>());
     match cause.is_some_and(reqwest::Error::is_timeout) {
         true => io::Error::new(io::ErrorKind::TimedOut, error),

@@ -264,7 +264,7 @@ impl Fetching<'_> {
         let target = Target { path: self.layout.blob(digest), part: self.layout.part(digest) };
         let fetcher = Fetcher { http: self.http, machine: self.layout.machine(), progress };
         let is_refused =
-            |error: &ImageError| matches!(error, ImageError::File(FileError::Http(HttpError::KeyRefused { .. })));
+            |error: &ImageError| matches!(error, ImageError::File(FileError::Http(HttpError::AccessRefused { .. })));
         registry.with_blob(job.image_name.repository(), digest, is_refused, |ask| {
             fetcher.fetch(&file, &target, ask).map(drop).map_err(ImageError::from)
         })

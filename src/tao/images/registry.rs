@@ -424,14 +424,14 @@ impl<'a> Registry<'a> {
         ask: &dyn Fn(&Client, &Grant) -> RequestBuilder,
     ) -> Result<Response<'_>, RegistryError> {
         let grant = self.grant(repository, access);
-        let response = self.http.answer(&|client| ask(client, &grant))?;
+        let response = self.http.response(&|client| ask(client, &grant))?;
         // Another host that a redirect led to is told nothing, whatever it asks for.
         let is_ours = response.url().origin() == self.base.origin();
         if response.status() != StatusCode::UNAUTHORIZED || !is_ours {
             return Ok(response);
         }
         let grant = self.renew_by(repository, access, &response)?;
-        Ok(self.http.answer(&|client| ask(client, &grant))?)
+        Ok(self.http.response(&|client| ask(client, &grant))?)
     }
 
     fn grant(&self, repository: &str, access: Access) -> Grant {
@@ -463,7 +463,7 @@ impl<'a> Registry<'a> {
 
     fn renew(&self, repository: &str, access: Access) -> Result<Grant, RegistryError> {
         let base = self.base.clone();
-        let response = self.http.answer(&|client| client.get(base.clone()))?;
+        let response = self.http.response(&|client| client.get(base.clone()))?;
         match response.status() {
             StatusCode::UNAUTHORIZED => self.renew_by(repository, access, &response),
             _ => Ok(Grant::Nothing),

@@ -31,7 +31,7 @@ pub(crate) fn run(args: &FetchImagesArgs, report: &Report) -> Result<(), Failure
     let is_stopped = || progress.is_cancelled();
     let patience = Patience::default();
     let note = |line: &str| progress.note(line);
-    let http = Http::new(client(args.registry.ca_file.as_deref(), &patience)?, patience, &is_stopped).telling(&note);
+    let http = Http::new(client(args.registry.ca_file.as_deref(), &patience)?, patience, &is_stopped).with_note(&note);
     let registries = registries(&http, &login, &wanted)?;
     let mut plans = planned(&registries, &wanted, &platform)?;
     for one in plans.planned.iter().filter(|one| one.is_of_list) {
@@ -183,7 +183,7 @@ fn ending(failed: &[FailedImage], report: &Report) -> Result<(), Failure> {
     }
     let message = format!("{} could not be fetched", Count(failed.len() as u64, "image"));
     let is_login = |one: &FailedImage| {
-        matches!(*one.error, ImageError::Registry(RegistryError::Http(HttpError::KeyRefused { .. })))
+        matches!(*one.error, ImageError::Registry(RegistryError::Http(HttpError::AccessRefused { .. })))
     };
     let (class, remedy) = match () {
         () if failed.iter().any(is_login) => {

@@ -31,7 +31,7 @@ pub(crate) fn run(args: &PushImagesArgs, report: &Report) -> Result<(), Failure>
     let is_stopped = || progress.is_cancelled();
     let patience = Patience::default();
     let note = |line: &str| progress.note(line);
-    let http = Http::new(client(args.registry.ca_file.as_deref(), &patience)?, patience, &is_stopped).telling(&note);
+    let http = Http::new(client(args.registry.ca_file.as_deref(), &patience)?, patience, &is_stopped).with_note(&note);
     let registry = Registry::new(&http, host, login.transport, credentials).ok_or_else(|| {
         let message = format!("--to {}: that is no registry", args.to);
         Failure::new(Class::Usage, message, "name a host, perhaps with a port, and what stands before every repository")

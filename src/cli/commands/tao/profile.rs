@@ -21,9 +21,10 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 
 /// The roots that the profile knows.
-const MODELS: &str = "models";
+pub(super) const MODELS: &str = "models";
 const DATASETS: &str = "datasets";
 const IMAGES: &str = "images";
+pub(super) const ROOTS: [&str; 3] = [MODELS, DATASETS, IMAGES];
 /// Where the platform's datasets lie in the bucket.
 const DATASETS_PREFIX: &str = "data/";
 

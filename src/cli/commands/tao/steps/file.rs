@@ -77,15 +77,14 @@ impl StepsFile {
         self.tables.iter().find(|one| one.name == table).map(|one| one.entries.as_slice()).unwrap_or_default()
     }
 
-    /// Returns the text of a key that a step can't be without.
+    /// Returns the text of a key that a step can't be without; `line` is how it is written.
     ///
     /// # Errors
     /// It is not there or no text.
-    pub(super) fn text(&self, table: &str, key: &str) -> Result<&str, Failure> {
+    pub(super) fn text(&self, table: &str, key: &str, line: &str) -> Result<&str, Failure> {
         match self.entries(table).iter().find(|entry| entry.key == key).map(|entry| &entry.value) {
             Some(Value::Text(text)) if !text.is_empty() => Ok(text),
-            _ if key == "counter" => Err(self.missing(table, "counter = 1")),
-            _ => Err(self.missing(table, &format!("{key} = \"...\""))),
+            _ => Err(self.missing(table, line)),
         }
     }
 
@@ -93,9 +92,12 @@ impl StepsFile {
     ///
     /// # Errors
     /// The table is there without the key, or with an empty one.
-    pub(super) fn list_of(&self, table: &str, key: &str) -> Result<Vec<&str>, Failure> {
+    pub(super) fn list_if_table(&self, table: &str, key: &str) -> Result<Vec<&str>, Failure> {
         match self.list(table, key) {
-            texts if texts.is_empty() && self.has(table) => Err(self.missing(table, &format!("{key} = [\"...\"]"))),
+            texts if texts.is_empty() && self.has(table) => Err(Failure {
+                remedy: "add that line, or remove the table: then the step is left out".into(),
+                ..self.missing(table, &format!("{key} = [\"...\"]"))
+            }),
             texts => Ok(texts),
         }
     }
@@ -138,7 +140,7 @@ impl StepsFile {
 
     pub(super) fn missing(&self, table: &str, line: &str) -> Failure {
         let message = format!("{}: the table {table} has no {line}", self.path.display());
-        Failure::new(Class::Usage, message, "add that line, or remove the table where the step is not wanted")
+        Failure::new(Class::Usage, message, "add that line")
     }
 
     /// Returns the options of a command: what its own table says but for `taken`, and what the tables of

@@ -6,6 +6,7 @@
 mod file;
 mod record;
 
+use super::profile::{MODELS, ROOTS};
 use crate::cli::args::{Args, InitArgs, StepsArgs};
 use crate::cli::failure::Failure;
 use crate::cli::report::Report;
@@ -27,8 +28,6 @@ use std::process::{ExitStatus, Stdio};
 const TEMPLATE: &str = include_str!("../init.toml");
 /// Keys of `release` that the steps read themselves.
 const RELEASE_KEYS: [&str; 3] = ["stream", "counter", "bundles"];
-/// The roots that a release of the platform has.
-const ROOTS: [&str; 3] = ["models", "datasets", "images"];
 
 /// Writes a file of steps with what is assumed.
 pub(super) fn init(args: &InitArgs, report: &Report) -> Result<(), Failure> {
@@ -53,15 +52,16 @@ pub(super) fn init(args: &InitArgs, report: &Report) -> Result<(), Failure> {
 pub(super) fn export(args: &StepsArgs, report: &Report) -> Result<(), Failure> {
     let file = StepsFile::read(&args.file)?;
     let steps = Steps::new(&file);
-    let (stream, counter) = (file.text("release", "stream")?, file.text("release", "counter")?);
-    let bundle = Path::new(file.text("release", "bundles")?).join(format!("{stream}-{counter}"));
+    let (stream, counter) =
+        (file.text("release", "stream", "stream = \"...\"")?, file.text("release", "counter", "counter = 1")?);
+    let bundle = Path::new(file.text("release", "bundles", "bundles = \"...\"")?).join(format!("{stream}-{counter}"));
     file.check_own("roots", &ROOTS)?;
     let roots = file.texts("roots")?;
     if roots.is_empty() {
         return Err(file.missing("roots", "models = \"...\""));
     }
-    let (keys, media) = (file.list_of("sign", "keys")?, file.list_of("write", "media")?);
-    let models = roots.iter().find(|(name, _)| *name == "models").map(|(_, dir)| PathBuf::from(dir));
+    let (keys, media) = (file.list_if_table("sign", "keys")?, file.list_if_table("write", "media")?);
+    let models = roots.iter().find(|(name, _)| *name == MODELS).map(|(_, dir)| PathBuf::from(dir));
     let head = file.dir().join(&bundle).join("head.json");
     let mut all = Vec::new();
 
@@ -78,7 +78,7 @@ pub(super) fn export(args: &StepsArgs, report: &Report) -> Result<(), Failure> {
         step.inputs = vec![file.dir().join(models).join(METADATA_NAME)];
         all.push(step);
     }
-    let above = file.dir().join(file.text("release", "bundles")?);
+    let above = file.dir().join(file.text("release", "bundles", "bundles = \"...\"")?);
     std::fs::create_dir_all(&above).map_err(|error| Failure::io("make", &above, &error))?;
     let mut step = steps.step("pack", &["pack"], "pack", &[])?;
     step.words.extend(roots.iter().map(|(name, dir)| OsString::from(format!("{name}={dir}"))));
@@ -144,7 +144,11 @@ pub(super) fn land(args: &StepsArgs, report: &Report) -> Result<(), Failure> {
 /// Returns for each place the directory of the release that the file names, where the place has one: a medium
 /// may carry several.
 fn releases_in(file: &StepsFile, places: &[&str]) -> Result<Vec<PathBuf>, Failure> {
-    let name = format!("{}-{}", file.text("release", "stream")?, file.text("release", "counter")?);
+    let name = format!(
+        "{}-{}",
+        file.text("release", "stream", "stream = \"...\"")?,
+        file.text("release", "counter", "counter = 1")?
+    );
     let release_in = |place: &&str| {
         let release = Path::new(place).join(&name);
         if file.dir().join(&release).join("head.json").exists() { release } else { place.into() }

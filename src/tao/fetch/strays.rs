@@ -12,20 +12,20 @@ const NAMED_COUNT_MAX: usize = 1000;
 
 /// Files that are none of a source's, and directories that can't be looked into.
 #[derive(Debug, Default)]
-pub struct Leftover {
-    /// Their paths below the directory that was fetched to: the first thousand.
+pub struct Strays {
+    /// Their paths below the directory that was fetched to: at most a thousand, sorted.
     pub paths: Vec<PathBuf>,
     /// How many more there are.
     pub more_count: u64,
 }
 
-impl Leftover {
+impl Strays {
     /// Adds what lies in a folder below `out` beside these files, and would travel with them.
     pub(super) fn add(&mut self, out: &Path, folder: &str, files: &[RemoteFile]) {
         let known: HashSet<&Path> = files.iter().map(|file| Path::new(&file.path)).collect();
         let globs: Vec<Glob> = never_travels().collect();
-        let mut left = vec![PathBuf::new()];
-        while let Some(below) = left.pop() {
+        let mut directories = vec![PathBuf::new()];
+        while let Some(below) = directories.pop() {
             let Ok(entries) = fs::read_dir(out.join(folder).join(&below)) else {
                 self.name(Path::new(folder).join(below));
                 continue;
@@ -37,7 +37,7 @@ impl Leftover {
                     continue;
                 }
                 if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-                    left.push(path);
+                    directories.push(path);
                 } else {
                     self.name(Path::new(folder).join(path));
                 }

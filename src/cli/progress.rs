@@ -41,7 +41,6 @@ struct Lines {
     phase: &'static str,
     done_len: u64,
     total_len: u64,
-    is_counted: bool,
     began_at: Instant,
     printed_at: Instant,
 }
@@ -57,7 +56,7 @@ impl Shown {
             bar
         });
         let now = Instant::now();
-        let lines = Lines { phase: "", done_len: 0, total_len: 0, is_counted: false, began_at: now, printed_at: now };
+        let lines = Lines { phase: "", done_len: 0, total_len: 0, began_at: now, printed_at: now };
         Shown {
             report: *report,
             stop: signals::stop_flag(),
@@ -114,7 +113,7 @@ impl Progress for Shown {
         }
         if let Some(lines) = &self.lines {
             let now = Instant::now();
-            *locked(lines) = Lines { phase, done_len: 0, total_len, is_counted, began_at: now, printed_at: now };
+            *locked(lines) = Lines { phase, done_len: 0, total_len, began_at: now, printed_at: now };
         }
     }
 
@@ -124,9 +123,10 @@ impl Progress for Shown {
             bar.inc(if self.is_counted.load(Ordering::Relaxed) { count } else { len });
         }
         if let Some(lines) = &self.lines {
-            let line = locked(lines).advance(len);
-            if let Some(line) = line {
-                to_stderr(&format!("{line}{}", self.counts()));
+            let mut lines = locked(lines);
+            if lines.is_due_after(len) {
+                let moved = if self.is_counted.load(Ordering::Relaxed) { String::new() } else { lines.moved() };
+                to_stderr(&format!("{}: {moved}{}", lines.phase, self.counts()));
             }
         }
     }
@@ -153,20 +153,22 @@ impl Progress for Shown {
 }
 
 impl Lines {
-    /// Returns the line to print now, if one is due.
-    fn advance(&mut self, len: u64) -> Option<String> {
+    /// Counts bytes, and tells whether a line is due.
+    fn is_due_after(&mut self, len: u64) -> bool {
         self.done_len += len;
-        if self.printed_at.elapsed() < LINE_EVERY {
-            return None;
+        let is_due = self.printed_at.elapsed() >= LINE_EVERY;
+        if is_due {
+            self.printed_at = Instant::now();
         }
-        self.printed_at = Instant::now();
-        if self.is_counted {
-            return Some(format!("{}: ", self.phase));
-        }
+        is_due
+    }
+
+    /// Displays how many bytes were moved, and how fast.
+    fn moved(&self) -> String {
         let seconds = self.began_at.elapsed().as_secs_f64();
         let rate = Size((self.done_len as f64 / seconds) as u64);
         let of_total = if self.total_len > 0 { format!(" of {}", Size(self.total_len)) } else { String::new() };
-        Some(format!("{}: {}{of_total}, {rate}/s, ", self.phase, Size(self.done_len)))
+        format!("{}{of_total}, {rate}/s, ", Size(self.done_len))
     }
 }
 

@@ -65,6 +65,17 @@ fn patience(stall_ms: u64, attempt_count: u32) -> Patience {
     Patience { connect_ms: 5_000, stall_ms, attempt_count, pause_ms: 1 }
 }
 
+/// Fetches a file of 100,000 bytes, which does not come, and returns why.
+fn not_fetched(http: &Http<'_>, address: &str) -> FileError {
+    let top = directory();
+    let target = Target { path: top.path().join("x"), part: top.path().join("x.part") };
+    let file = RemoteFile { path: "x".to_owned(), len: 100_000, sha256: None, is_fixed: true };
+    let fetcher = Fetcher { http, machine: &Machine::default(), progress: &Quiet };
+    let error = fetcher.fetch(&file, &target, &|client| client.get(address)).expect_err("it does not come");
+    assert!(!target.path.exists());
+    error
+}
+
 #[test]
 fn an_answer_that_drips_is_broken_off_and_asked_for_as_often_as_any_other() {
     let (address, asked_count) = dripping(HEAD);
@@ -80,14 +91,9 @@ fn a_file_that_drips_is_given_up_though_each_attempt_brings_some_of_it() {
     let (address, asked_count) = dripping(HEAD);
     let patience = patience(300, 3);
     let http = Http::new(client(None, &patience).expect("a client"), patience, &|| false);
-    let top = directory();
-    let target = Target { path: top.path().join("x"), part: top.path().join("x.part") };
-    let file = RemoteFile { path: "x".to_owned(), len: 100_000, sha256: None, is_fixed: true };
-    let fetcher = Fetcher { http: &http, machine: &Machine::default(), progress: &Quiet };
-    let error = fetcher.fetch(&file, &target, &|client| client.get(&address)).expect_err("it drips");
+    let error = not_fetched(&http, &address);
     assert!(matches!(error, FileError::BrokenOff { .. }), "{error}");
     assert_eq!(asked_count.load(Ordering::SeqCst), 3);
-    assert!(!target.path.exists());
 }
 
 #[test]
@@ -120,11 +126,7 @@ fn a_file_that_breaks_off_here_and_there_without_getting_further_is_given_up() {
     });
     let patience = patience(5_000, 3);
     let http = Http::new(client(None, &patience).expect("a client"), patience, &|| false);
-    let top = directory();
-    let target = Target { path: top.path().join("x"), part: top.path().join("x.part") };
-    let file = RemoteFile { path: "x".to_owned(), len: 100_000, sha256: None, is_fixed: true };
-    let fetcher = Fetcher { http: &http, machine: &Machine::default(), progress: &Quiet };
-    let error = fetcher.fetch(&file, &target, &|client| client.get(&address)).expect_err("it breaks off");
+    let error = not_fetched(&http, &address);
     assert!(matches!(error, FileError::BrokenOff { .. }), "{error}");
     assert_eq!(asked_count.load(Ordering::SeqCst), 4);
 }

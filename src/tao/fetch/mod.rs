@@ -285,7 +285,7 @@ impl Run<'_> {
                     if renewed_at_len.is_some_and(|before| len <= before) {
                         return Err(error.into());
                     }
-                    self.forget_links(job);
+                    self.forget_link(job, file, &url);
                     (renewed_at_len, url) = (Some(len), self.link(job, file)?);
                 }
                 other => return Ok(other?),
@@ -293,8 +293,12 @@ impl Run<'_> {
         }
     }
 
-    fn forget_links(&self, job: Job) {
-        *lock(&self.links[job.model]) = None;
+    /// Forgets the links of a model, unless another file has got new ones since this link was given.
+    fn forget_link(&self, job: Job, file: &RemoteFile, refused: &Url) {
+        let mut links = lock(&self.links[job.model]);
+        if links.as_ref().is_some_and(|links| links.get(&file.path) == Some(refused)) {
+            *links = None;
+        }
     }
 
     fn link(&self, job: Job, file: &RemoteFile) -> Result<Url, FetchError> {
